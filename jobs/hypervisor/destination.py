@@ -1,0 +1,124 @@
+"""Typed destinations and options of a copy, and the XML that libvirt gets."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree import ElementTree
+
+from jobs.hypervisor.errors import DestinationUnusable, InvalidOption
+from jobs.hypervisor.records import CopyOptions
+
+KINDS = ("file", "block")
+FORMATS = ("raw", "qcow2")
+PATH_MAX = 4095
+NAME_MAX = 255
+SMALLEST_GRANULARITY = 512
+LARGEST_GRANULARITY = 64 * 1024 * 1024
+LARGEST_NUMBER = 2**63 - 1
+
+_SOURCE_ATTRIBUTE = {"file": "file", "block": "dev"}
+
+
+class DestinationError(DestinationUnusable):
+    """A destination that no host could use; `field` names the wrong part."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, cause=message, remedy="Correct the destination.")
+        self.field = field
+        self.args = (field, message)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a copy goes: a new or reused file, or a block device that exists."""
+
+    kind: Literal["file", "block"]
+    path: str
+    format: Literal["raw", "qcow2"]
+
+    @property
+    def location(self) -> str:
+        """The text by which hosts' sources and mirrors are compared with it."""
+        return self.path
+
+
+def check(destination: Destination) -> None:
+    """Raise DestinationError unless a host could make sense of it.
+
+    The formats are a list because libvirt would accept any (vmdk too), and the path
+    must be written in one way only, since identity is compared by its text.
+    """
+    if destination.kind not in KINDS:
+        raise DestinationError("kind", "The destination must be a file or a device.")
+    if destination.format not in FORMATS:
+        raise DestinationError("format", "The format must be raw or qcow2.")
+    _check_path(destination.path)
+
+
+def _check_path(path: str) -> None:
+    if not path:
+        raise DestinationError("path", "The destination has no path.")
+    if not path.startswith("/"):
+        raise DestinationError("path", "The destination must be an absolute path.")
+    if not path.isprintable():
+        raise DestinationError("path", "The path contains control characters.")
+    if path != posixpath.normpath(path) or path.startswith("//"):
+        raise DestinationError(
+            "path", "The path must be written without “..”, “.”, “//” and a last “/”."
+        )
+    _check_lengths(path)
+
+
+def _check_lengths(path: str) -> None:
+    names = path.encode(errors="surrogateescape").split(b"/")
+    if max(map(len, names)) > NAME_MAX or sum(map(len, names)) > PATH_MAX - len(names):
+        raise DestinationError("path", "The path is too long.")
+
+
+def to_xml(destination: Destination) -> str:
+    """The `<disk>` for virDomainBlockCopy, checked.
+
+    Always with a driver type: without one libvirt takes the source's format, and
+    probes a reused file, which a guest could have forged.
+    """
+    check(destination)
+    disk = ElementTree.Element("disk", type=destination.kind)
+    attribute = _SOURCE_ATTRIBUTE[destination.kind]
+    ElementTree.SubElement(disk, "source", {attribute: destination.path})
+    ElementTree.SubElement(disk, "driver", type=destination.format)
+    return ElementTree.tostring(disk, encoding="unicode")
+
+
+def check_options(options: CopyOptions) -> None:
+    """Raise InvalidOption for a value that libvirt or QEMU would refuse."""
+    _check_granularity(options.granularity)
+    _check_number("bandwidth", options.bandwidth)
+    _check_number("buf_size", options.buf_size)
+
+
+def check_bandwidth(bytes_per_second: int) -> None:
+    """Raise InvalidOption unless it is 0 (unlimited) up to 2**63 - 1 bytes/s."""
+    _check_number("bandwidth", bytes_per_second)
+
+
+def _check_granularity(value: int) -> None:
+    _check_number("granularity", value)
+    if value == 0:
+        return
+    if value & (value - 1):
+        raise InvalidOption(
+            "The granularity must be a power of two.", field="granularity"
+        )
+    if not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
+        raise InvalidOption(
+            "The granularity must be between 512 bytes and 64 MiB.", field="granularity"
+        )
+
+
+def _check_number(field: str, value: int) -> None:
+    if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
+        raise InvalidOption(
+            f"{field} must be a whole number from 0 to 2⁶³ - 1.", field=field
+        )

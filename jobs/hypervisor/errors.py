@@ -1,0 +1,163 @@
+"""Errors of a hypervisor, typed, each with its cause and what to do about it."""
+
+from __future__ import annotations
+
+
+class HypervisorError(Exception):
+    """Something that a host refused or could not do.
+
+    `code` is libvirt's error number, None where libvirt did not speak; `text` is
+    libvirt's own message. `cause` is one sentence for people and `remedy` what they
+    can do. `retryable` says that the same call may well succeed later by itself.
+    """
+
+    cause = "The host refused the request."
+    remedy = "Read libvirt's message; it names the reason."
+    retryable = False
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        code: int | None = None,
+        cause: str = "",
+        remedy: str = "",
+        retryable: bool | None = None,
+    ) -> None:
+        self.cause = cause or self.cause
+        self.remedy = remedy or self.remedy
+        self.retryable = self.retryable if retryable is None else retryable
+        self.code = code
+        self.text = text or self.cause
+        super().__init__(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class HostUnreachable(HypervisorError):
+    """No connection, or one that broke; what was asked may have happened or not."""
+
+    cause = "The host does not answer."
+    remedy = (
+        "Check that the machine is up, that its libvirt daemon runs and that the "
+        "console may reach it; the console keeps trying."
+    )
+    retryable = True
+
+
+class HostBusy(HypervisorError):
+    """Another call holds the domain (68), or its QEMU does not answer."""
+
+    cause = "The guest's QEMU process is busy or stuck and did not answer in time."
+    remedy = (
+        "Wait and try again; if it stays so, look at the guest and at the storage "
+        "of its disks and destinations."
+    )
+    retryable = True
+
+
+class NoAnswer(HostBusy):
+    """We stopped waiting. The call is still under way and may yet take effect."""
+
+    cause = "The host took the request but has not answered it yet."
+
+
+class DomainNotFound(HypervisorError):
+    """The host knows no such domain (42); a transient one is gone when it stops."""
+
+    cause = "The host has no such domain."
+    remedy = "Read the host's inventory again; the domain may have been removed."
+
+
+class DomainNotRunning(HypervisorError):
+    """Only a running domain has block jobs (55)."""
+
+    cause = "The domain is not running."
+    remedy = (
+        "Start the domain first; the disk of a domain that is off can be copied as a "
+        "file."
+    )
+
+
+class DiskNotFound(HypervisorError):
+    """The domain has no disk with that target (8)."""
+
+    cause = "The domain has no such disk."
+    remedy = "Read the host's inventory again and choose one of the domain's disks."
+
+
+class JobActive(HypervisorError):
+    """The disk has a block job already (83)."""
+
+    cause = "Another block job is active on this disk."
+    remedy = "Wait for that job to end, or end it first."
+    retryable = True
+
+
+class NotReady(HypervisorError):
+    """A pivot before the mirror is ready (83); the job goes on unharmed."""
+
+    cause = "The copy is not mirroring yet."
+    remedy = "Wait until the copy is ready, then pivot."
+    retryable = True
+
+
+class NoJob(HypervisorError):
+    """The disk has no block job (8); says nothing about how the last one ended."""
+
+    cause = "The disk has no active block job."
+    remedy = "Look at the domain's live source to see how the job ended."
+
+
+class StillEnding(HypervisorError):
+    """The block job is being ended already (55)."""
+
+    cause = "The block job on this disk is just being ended."
+    remedy = "Wait a moment and look again."
+    retryable = True
+
+
+class DestinationExists(HypervisorError):
+    """A file with content is at the destination (67)."""
+
+    cause = "There is a file at the destination already."
+    remedy = "Choose another path, remove the file, or allow it to be reused."
+
+
+class DestinationUnusable(HypervisorError):
+    """The destination cannot be created or opened (missing directory, rights, …)."""
+
+    cause = "The destination cannot be used."
+    remedy = "Check the path, its directory and the rights on the host."
+
+
+class PivotFailed(HypervisorError):
+    """The destination failed while pivoting (9); the guest stays on its source."""
+
+    cause = "The destination failed during the pivot; the guest runs on its source."
+    remedy = "Check the destination's storage, then copy again to a new destination."
+
+
+class IdentityMismatch(HypervisorError):
+    """The copy on the host is not the one that was meant; nothing was touched."""
+
+    cause = "The copy on the host is not the one that was started."
+    remedy = "Look at what the host shows now; someone else may have changed it."
+
+
+class InvalidOption(HypervisorError):
+    """An option has a value that it cannot have. `field` names it where known."""
+
+    cause = "An option of the copy has an impossible value."
+    remedy = "Correct the value."
+
+    def __init__(
+        self, text: str = "", *, field: str = "", code: int | None = None
+    ) -> None:
+        super().__init__(text, code=code)
+        self.field = field
+
+
+class Refused(HypervisorError):
+    """Everything else that libvirt says no to."""
