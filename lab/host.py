@@ -1,0 +1,241 @@
+"""A private libvirt host: an unprivileged session daemon in a world of its own.
+
+Every host has its own name, UUID, process table and folders, so several stand side by
+side on one machine as on a rack. The machine's own libvirt is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid as uuids
+import weakref
+from pathlib import Path
+from typing import Self
+
+from lab.cell import Cell, LabError
+
+# A Unix socket's path has 107 characters at most (sun_path in unix(7)).
+SOCKET_PATH_LIMIT = 107
+
+# QEMU's monitor sockets lie deep in libvirt's configuration folder and would break that
+# limit in almost any checkout. So the folder is mounted, for the host's own processes
+# only, on a short path that every Debian has and nothing here reads.
+_SHORT_CONFIGURATION = "/boot"
+
+# stdio_handler: without it libvirt starts a virtlogd, which has no place here.
+_QEMU_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+"""
+
+
+class PrivateHost:
+    """One private libvirt daemon and its guests, below `directory`.
+
+    `name` is the host name that the daemon reports. The UUID follows from the folder
+    and the name unless it is given. `capabilities_from` is another host or a folder
+    kept by `save_capabilities`; it spares QEMU's capability probe of 1 to 5 seconds.
+    `configuration` is added to libvirtd.conf; `listen` makes the daemon listen on TCP.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        *,
+        uuid: str | None = None,
+        capabilities_from: PrivateHost | Path | None = None,
+        configuration: str = "",
+        listen: bool = False,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.name = name
+        self.uuid = uuid or str(
+            uuids.uuid5(uuids.NAMESPACE_URL, f"{self.directory}/{name}")
+        )
+        self._listen = ["--listen"] if listen else []
+        self._runtime = self._choose_runtime()
+        self._write_folders(configuration)
+        if capabilities_from is not None:
+            self._copy_capabilities(capabilities_from)
+        self._cell = Cell(name, self._environment(), farewell=self._farewell())
+
+    # -- where things are ------------------------------------------------------------
+
+    @property
+    def socket(self) -> Path:
+        return self._runtime / "libvirt" / "libvirt-sock"
+
+    @property
+    def uri(self) -> str:
+        return f"qemu+unix:///session?socket={self.socket}"
+
+    @property
+    def images(self) -> Path:
+        """The folder for disk images."""
+        return self.directory / "images"
+
+    @property
+    def capabilities(self) -> Path:
+        """What libvirt remembers of QEMU's capabilities, one file per binary."""
+        return self.directory / "cache" / "libvirt" / "qemu" / "capabilities"
+
+    def _choose_runtime(self) -> Path:
+        """The folder of the sockets: a short one elsewhere if ours lies too deep."""
+        runtime = self.directory / "run"
+        if len(f"{runtime}/libvirt/libvirt-sock") <= SOCKET_PATH_LIMIT:
+            return runtime
+        short = Path(tempfile.mkdtemp(prefix="blockcopy-"))
+        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
+        if len(f"{short}/libvirt/libvirt-sock") > SOCKET_PATH_LIMIT:
+            raise LabError(
+                f"The path {self.directory} is too long for a Unix socket, and so is "
+                f"that of the temporary folder {short}; set TMPDIR to a shorter one."
+            )
+        return short
+
+    def _farewell(self) -> str:
+        """Remove the folder of the sockets if it lies outside of our own."""
+        if self._runtime.is_relative_to(self.directory):
+            return ":"
+        return f"rm -rf -- {shlex.quote(str(self._runtime))}"
+
+    def _write_folders(self, configuration: str) -> None:
+        for folder in ("config/libvirt", "data", "cache", "images", "serial", "log"):
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        (self.directory / "config/libvirt/qemu.conf").write_text(_QEMU_CONF)
+        (self.directory / "libvirtd.conf").write_text(
+            f'host_uuid = "{self.uuid}"\n{configuration}'
+        )
+        (self.directory / "hosts").write_text(
+            f"127.0.0.1 localhost {self.name}\n::1 localhost\n"
+        )
+
+    def _copy_capabilities(self, origin: PrivateHost | Path) -> None:
+        folder = origin.capabilities if isinstance(origin, PrivateHost) else origin
+        if folder.is_dir():
+            shutil.copytree(folder, self.capabilities, dirs_exist_ok=True)
+
+    def save_capabilities(self, folder: Path) -> None:
+        """Keep QEMU's capabilities for hosts to come; libvirt checks their age."""
+        if self.capabilities.is_dir():
+            shutil.copytree(self.capabilities, folder, dirs_exist_ok=True)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.directory),
+            "XDG_RUNTIME_DIR": str(self._runtime),
+            "XDG_CONFIG_HOME": _SHORT_CONFIGURATION,
+            "XDG_DATA_HOME": str(self.directory / "data"),
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
+        }
+
+    # -- the daemon ------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start the daemon; returns when it listens. LabError with its words if not."""
+        if not self._cell.running:
+            self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._cell.start()
+            self._mount()
+        log = self.directory / "log" / "start.log"
+        conf = self.directory / "libvirtd.conf"
+        command = ["libvirtd", "--daemon", "--config", str(conf), *self._listen]
+        if self._cell.run_unprivileged(command, log) != 0:
+            words = log.read_text(errors="replace").strip().splitlines()
+            self.stop()
+            raise LabError(f"libvirtd did not start on {self.name}: {words[-1:]}")
+        return self
+
+    def _mount(self) -> None:
+        config = shlex.quote(str(self.directory / "config"))
+        hosts = shlex.quote(str(self.directory / "hosts"))
+        if self._cell.run(f"mount --bind {config} {_SHORT_CONFIGURATION}") != 0:
+            self.stop()
+            raise LabError("This machine does not let us mount in a user namespace.")
+        # libvirt looks its host name up, which takes seconds where no DNS answers.
+        self._cell.run(f"mount --bind {hosts} /etc/hosts 2>/dev/null || :")
+
+    def kill(self) -> None:
+        """Kill the daemon with -9. Its guests stay, as libvirt means them to."""
+        self._end_daemon(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """End the daemon in good order and start it again; its guests stay."""
+        self._end_daemon(signal.SIGTERM)
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop the daemon with SIGSTOP: it still listens, and answers nobody."""
+        self._signal_daemon(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen daemon go on."""
+        self._signal_daemon(signal.SIGCONT)
+
+    def kill_guest(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal the QEMU process of a guest."""
+        self._cell.signal(self._guest_pid(name), number)
+
+    def stop(self) -> None:
+        """End the daemon and all guests at once. Images and definitions stay."""
+        self._cell.stop()
+        if not self._runtime.is_relative_to(self.directory):
+            shutil.rmtree(self._runtime, ignore_errors=True)
+
+    def _end_daemon(self, number: signal.Signals) -> None:
+        pid = self._daemon_pid()
+        self._cell.signal(pid, number)
+        gone = f"for _ in {{1..500}}; do kill -0 {pid} 2>/dev/null || break; sleep 0.02"
+        if self._cell.run(f"{gone}; done; ! kill -0 {pid} 2>/dev/null") != 0:
+            raise LabError(f"libvirtd did not end on {self.name}.")
+
+    def _signal_daemon(self, number: signal.Signals) -> None:
+        self._cell.signal(self._daemon_pid(), number)
+
+    def _daemon_pid(self) -> int:
+        return int((self._runtime / "libvirt" / "libvirtd.pid").read_text())
+
+    def _guest_pid(self, name: str) -> int:
+        run = self._runtime / "libvirt" / "qemu" / "run"
+        return int((run / f"{name}.pid").read_text())
+
+    # -- asking it -------------------------------------------------------------------
+
+    def virsh(self, *arguments: str | Path, text: str | None = None) -> str:
+        """Run virsh against this host; `text` is its standard input.
+
+        Returns what it prints, LabError with its words if it fails.
+        """
+        done = subprocess.run(
+            ["virsh", "--quiet", "--connect", self.uri, *map(str, arguments)],
+            input=text or "",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
+        )
+        if done.returncode != 0:
+            raise LabError(
+                f"virsh {arguments[0]} on {self.name}: {done.stderr.strip()}"
+            )
+        return done.stdout
+
+    def define_pool(self, name: str = "images", path: Path | None = None) -> None:
+        """Define and start a storage pool over a folder (the images by default)."""
+        target = path or self.images
+        self.virsh("pool-define-as", name, "dir", "--target", target)
+        self.virsh("pool-start", name)
+        self.virsh("pool-autostart", name)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
