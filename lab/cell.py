@@ -44,11 +44,21 @@ class Cell:
     """
 
     def __init__(
-        self, name: str, environment: Mapping[str, str], *, farewell: str = ":"
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+        farewell: str = ":",
     ) -> None:
-        """`farewell` is a shell line that runs when the cell's parent has gone."""
+        """`name` is also the host name that its processes see.
+
+        They have the variables of `environment`, PATH and LANG, no others, and begin in
+        `folder`. `farewell` is a shell line that runs when the cell's parent has gone.
+        """
         self.name = name
         self._environment = {"PATH": PATH, "LANG": "C.UTF-8", **environment}
+        self._folder = folder
         self._farewell = farewell
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -68,6 +78,7 @@ class Cell:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             env=self._environment,
+            cwd=self._folder,
             start_new_session=True,  # a Ctrl-C at the terminal is for the parent only
         )
         try:
@@ -84,7 +95,7 @@ class Cell:
             mapping = ["--map-user=65534", "--map-group=65534"]
         return [
             *("unshare", "--user", *mapping, "--pid", "--uts", "--mount"),
-            *("--keep-caps", "--fork", "--kill-child=KILL", "--mount-proc"),
+            *("--ipc", "--keep-caps", "--fork", "--kill-child=KILL", "--mount-proc"),
             *("bash", "-c", _PROCESS_ONE, "process-one", self.name, self._farewell),
         ]
 
@@ -114,10 +125,12 @@ class Cell:
 
     def spawn(self, command: Sequence[str | Path], log: Path) -> int:
         """Start a command in the background; return its process id in the cell."""
-        status_line = f"( drop {quoted(command)} ) {_to(log)} & "
         pid_file = log.with_suffix(".pid")
-        self.run(f"{status_line} echo $! > {shlex.quote(str(pid_file))}")
-        return int(pid_file.read_text())
+        tell = f"echo $! > {shlex.quote(str(pid_file))}"
+        self.run(f"( drop {quoted(command)} ) {_to(log)} & {tell}")
+        pid = int(pid_file.read_text())
+        pid_file.unlink()
+        return pid
 
     def signal(self, pid: int, number: signal.Signals) -> bool:
         """Signal one process by its id in the cell (-1: all); False if none is."""

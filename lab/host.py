@@ -11,20 +11,16 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import uuid as uuids
-import weakref
 from pathlib import Path
 from typing import Self
 
 from lab.cell import Cell, LabError
+from lab.sockets import SocketFolder
 
-# A Unix socket's path has 107 characters at most (sun_path in unix(7)).
-SOCKET_PATH_LIMIT = 107
-
-# QEMU's monitor sockets lie deep in libvirt's configuration folder and would break that
-# limit in almost any checkout. So the folder is mounted, for the host's own processes
-# only, on a short path that every Debian has and nothing here reads.
+# QEMU's monitor sockets lie deep in libvirt's configuration folder, and in almost any
+# checkout their paths would be too long. So the folder is mounted, for the host's own
+# processes only, on a short path that every Debian has and nothing here reads.
 _SHORT_CONFIGURATION = "/boot"
 
 # stdio_handler: without it libvirt starts a virtlogd, which has no place here.
@@ -59,17 +55,17 @@ class PrivateHost:
             uuids.uuid5(uuids.NAMESPACE_URL, f"{self.directory}/{name}")
         )
         self._listen = ["--listen"] if listen else []
-        self._runtime = self._choose_runtime()
+        self._runtime = SocketFolder(self.directory / "run", "libvirt/libvirt-sock")
         self._write_folders(configuration)
         if capabilities_from is not None:
             self._copy_capabilities(capabilities_from)
-        self._cell = Cell(name, self._environment(), farewell=self._farewell())
+        self._cell = Cell(name, self._environment(), farewell=self._runtime.farewell)
 
     # -- where things are ------------------------------------------------------------
 
     @property
     def socket(self) -> Path:
-        return self._runtime / "libvirt" / "libvirt-sock"
+        return self._runtime.path / "libvirt" / "libvirt-sock"
 
     @property
     def uri(self) -> str:
@@ -84,26 +80,6 @@ class PrivateHost:
     def capabilities(self) -> Path:
         """What libvirt remembers of QEMU's capabilities, one file per binary."""
         return self.directory / "cache" / "libvirt" / "qemu" / "capabilities"
-
-    def _choose_runtime(self) -> Path:
-        """The folder of the sockets: a short one elsewhere if ours lies too deep."""
-        runtime = self.directory / "run"
-        if len(f"{runtime}/libvirt/libvirt-sock") <= SOCKET_PATH_LIMIT:
-            return runtime
-        short = Path(tempfile.mkdtemp(prefix="blockcopy-"))
-        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
-        if len(f"{short}/libvirt/libvirt-sock") > SOCKET_PATH_LIMIT:
-            raise LabError(
-                f"The path {self.directory} is too long for a Unix socket, and so is "
-                f"that of the temporary folder {short}; set TMPDIR to a shorter one."
-            )
-        return short
-
-    def _farewell(self) -> str:
-        """Remove the folder of the sockets if it lies outside of our own."""
-        if self._runtime.is_relative_to(self.directory):
-            return ":"
-        return f"rm -rf -- {shlex.quote(str(self._runtime))}"
 
     def _write_folders(self, configuration: str) -> None:
         for folder in ("config/libvirt", "data", "cache", "images", "serial", "log"):
@@ -129,7 +105,7 @@ class PrivateHost:
     def _environment(self) -> dict[str, str]:
         return {
             "HOME": str(self.directory),
-            "XDG_RUNTIME_DIR": str(self._runtime),
+            "XDG_RUNTIME_DIR": str(self._runtime.path),
             "XDG_CONFIG_HOME": _SHORT_CONFIGURATION,
             "XDG_DATA_HOME": str(self.directory / "data"),
             "XDG_CACHE_HOME": str(self.directory / "cache"),
@@ -140,7 +116,7 @@ class PrivateHost:
     def start(self) -> Self:
         """Start the daemon; returns when it listens. LabError with its words if not."""
         if not self._cell.running:
-            self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._runtime.make()
             self._cell.start()
             self._mount()
         log = self.directory / "log" / "start.log"
@@ -185,8 +161,7 @@ class PrivateHost:
     def stop(self) -> None:
         """End the daemon and all guests at once. Images and definitions stay."""
         self._cell.stop()
-        if not self._runtime.is_relative_to(self.directory):
-            shutil.rmtree(self._runtime, ignore_errors=True)
+        self._runtime.remove()
 
     def _end_daemon(self, number: signal.Signals) -> None:
         pid = self._daemon_pid()
@@ -199,10 +174,10 @@ class PrivateHost:
         self._cell.signal(self._daemon_pid(), number)
 
     def _daemon_pid(self) -> int:
-        return int((self._runtime / "libvirt" / "libvirtd.pid").read_text())
+        return int((self._runtime.path / "libvirt" / "libvirtd.pid").read_text())
 
     def _guest_pid(self, name: str) -> int:
-        run = self._runtime / "libvirt" / "qemu" / "run"
+        run = self._runtime.path / "libvirt" / "qemu" / "run"
         return int((run / f"{name}.pid").read_text())
 
     # -- asking it -------------------------------------------------------------------

@@ -1,0 +1,46 @@
+"""Folders for Unix sockets, whose paths must be short."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from lab.cell import LabError
+
+# sun_path in unix(7) holds 107 characters and the end mark.
+LONGEST_PATH = 107
+
+
+class SocketFolder:
+    """A private folder at `wanted`, or a short temporary one if that lies too deep.
+
+    `socket` is the longest path below it at which a socket will stand. A temporary
+    folder goes with `remove`, at the latest with this process; `farewell` is a line
+    for the shell that does the same if this process is killed.
+    """
+
+    def __init__(self, wanted: Path, socket: str) -> None:
+        self.path = wanted
+        self.farewell = ":"
+        self._temporary = len(f"{wanted}/{socket}") > LONGEST_PATH
+        if self._temporary:
+            self.path = Path(tempfile.mkdtemp(prefix="blockcopy-"))
+            self.farewell = f"rm -rf -- {shlex.quote(str(self.path))}"
+            weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        if len(f"{self.path}/{socket}") > LONGEST_PATH:
+            raise LabError(
+                f"The path {wanted} is too long for a Unix socket, and so is that of "
+                f"the temporary folder {self.path}: set TMPDIR to a shorter one."
+            )
+
+    def make(self) -> None:
+        """Make the folder if it is not there."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder if it is a temporary one."""
+        if self._temporary:
+            shutil.rmtree(self.path, ignore_errors=True)
