@@ -1,0 +1,42 @@
+"""The Celery application: which queues exist and what ticks.
+
+Tasks are hints to look again, never the memory of anything (see docs/architecture.md),
+so they are acknowledged early, keep no result and expire rather than pile up.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "blockcopy_web.settings")
+
+ENGINE_QUEUE = "engine"
+
+
+def site_queue(site: str) -> str:
+    """Return the queue that the workers near `site`'s hypervisors serve."""
+    return f"site.{site}"
+
+
+app = Celery("blockcopy_web")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["jobs"])
+
+
+@app.on_after_configure.connect
+def choose_queues(sender: Celery, **_: Any) -> None:
+    """Serve the engine's queue and those of the sites named in the settings."""
+    from django.conf import settings
+
+    names = [ENGINE_QUEUE, *map(site_queue, settings.BLOCKCOPY_SITES)]
+    sender.conf.task_queues = [Queue(name) for name in names]
+
+
+@setup_logging.connect
+def keep_django_logging(**_: Any) -> None:
+    """Leave logging as Django's settings made it."""

@@ -1,0 +1,1 @@
+"""Copy jobs: what operators asked for, what the hosts say, and who did what."""

@@ -1,0 +1,38 @@
+"""Application configuration: the console's app and its admin site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
+
+
+class ConsoleAdminConfig(AdminConfig):
+    """Django admin with the console's own rule of who may enter."""
+
+    default_site = "jobs.admin_site.ConsoleAdminSite"
+
+
+class JobsConfig(AppConfig):
+    """The one app of the console."""
+
+    name = "jobs"
+    verbose_name = "Blockcopy Console"
+
+    def ready(self) -> None:
+        from jobs import signals
+        from jobs.roles import create_roles
+
+        signals.connect()
+        post_migrate.connect(create_roles, sender=self)
+        post_migrate.connect(_create_default_site, sender=self)
+
+
+def _create_default_site(**_: Any) -> None:
+    """Give a new installation the site whose queue every worker serves."""
+    from jobs.models import Site
+
+    if not Site.objects.exists():
+        Site.objects.create(name="default")

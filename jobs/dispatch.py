@@ -1,0 +1,79 @@
+"""Asking the workers for something. A lost request is made again by the tick.
+
+By name, so that pages and actions need not import what runs in a worker. Requests
+leave when the transaction is committed.
+"""
+
+from __future__ import annotations
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from blockcopy_web.celery import site_queue
+from jobs.models import CopyJob, Host
+
+log = structlog.get_logger(__name__)
+
+
+def _send(task: str, site: str, *args: object, expires: float | None = None) -> None:
+    def publish() -> None:
+        try:
+            current_app.send_task(
+                f"jobs.tasks.{task}",
+                args=args,
+                queue=site_queue(site),
+                expires=expires,
+                retry=False,
+            )
+        except OperationalError as error:
+            # Intent is in the database: the next tick asks again.
+            log.warning("broker did not answer", task=task, error=str(error))
+
+    transaction.on_commit(publish)
+
+
+def start(job: CopyJob) -> None:
+    """Ask for a queued job to be started."""
+    _send("start_job", job.host.site.name, job.pk)
+
+
+def call(job: CopyJob) -> None:
+    """Ask for the verb that the job's state names: pivot, finish or cancel."""
+    task = {
+        "pivoting": "pivot_job",
+        "finishing": "finish_job",
+        "cancelling": "cancel_job",
+    }[job.state]
+    _send(task, job.host.site.name, job.pk)
+
+
+def set_speed(job: CopyJob, bytes_per_second: int, actor: str) -> None:
+    """Ask for another bandwidth of a running copy."""
+    _send("set_speed", job.host.site.name, job.pk, bytes_per_second, actor, expires=60)
+
+
+def observe_job(job: CopyJob) -> None:
+    """Ask for one more look at the job's domain."""
+    _send("observe_job", job.host.site.name, job.pk)
+
+
+def observe_domain(site: str, host_pk: int, domain_uuid: str) -> None:
+    """Ask for a look at all jobs of one domain, as the listener does on an event."""
+    _send("observe_domain", site, host_pk, domain_uuid)
+
+
+def observe_host(site: str, host_pk: int) -> None:
+    """Ask for a look at all active jobs of a host."""
+    _send("observe_host", site, host_pk, expires=10)
+
+
+def sync_host(site: str, host_pk: int) -> None:
+    """Ask for a host's whole inventory."""
+    _send("sync_host", site, host_pk, expires=300)
+
+
+def test_host(host: Host, actor: str) -> None:
+    """Ask for a try at connecting to the host."""
+    _send("test_host", host.site.name, host.pk, actor, expires=60)

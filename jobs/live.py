@@ -1,0 +1,236 @@
+"""What lives in Redis: progress numbers, wake-ups for pages, and who calls now.
+
+Nothing here is needed to know the truth about a job: with Redis emptied the next
+look fills it again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import redis
+import redis.asyncio
+import structlog
+from django.conf import settings
+from redis.exceptions import LockError, RedisError
+
+from jobs.hypervisor import Progress
+from jobs.models import CopyJob, Host
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "blockcopy:wake"
+PROGRESS_TTL = 3600  # seconds
+LOCK_TTL = 6.0  # seconds; a killed worker's locks are gone after that
+SMOOTHING_SECONDS = 10.0
+
+
+@cache
+def client() -> redis.Redis:
+    """Return this process's Redis client (a pool; safe between threads)."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2
+    )
+
+
+# --- Progress ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LiveProgress:
+    """Progress of a copy as last seen. Bytes, bytes/s, and seconds since the epoch."""
+
+    current: int
+    end: int
+    bandwidth: int
+    rate: float
+    at: float
+
+    @property
+    def percent(self) -> float | None:
+        """How much is copied, 0 to 100; None while libvirt has no figure yet.
+
+        `end` grows with what the guest writes, so this may step back; it never says
+        that the mirror is ready (libvirt reports 0/1 and 1/1 at the start).
+        """
+        if self.end <= 1:
+            return None
+        return min(100.0, 100.0 * self.current / self.end)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is copied at the present rate; None if unknowable."""
+        if self.end <= 1 or self.rate < 1:
+            return None
+        return max(0.0, (self.end - self.current) / self.rate)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the numbers were read from the host."""
+        return max(0.0, time.time() - self.at)
+
+
+def _progress_key(job_pk: int) -> str:
+    return f"blockcopy:progress:{job_pk}"
+
+
+def store_progress(seen: dict[int, Progress]) -> None:
+    """Store what was just read from a host, by job, with a smoothed rate."""
+    if not seen:
+        return
+    before = progress_of(seen)
+    now = time.time()
+    with client().pipeline(transaction=False) as pipe:
+        for pk, progress in seen.items():
+            entry = LiveProgress(
+                current=progress.current,
+                end=progress.end,
+                bandwidth=progress.bandwidth,
+                rate=_rate(before.get(pk), progress, now),
+                at=now,
+            )
+            pipe.set(_progress_key(pk), json.dumps(asdict(entry)), ex=PROGRESS_TTL)
+        pipe.execute()
+
+
+def _rate(before: LiveProgress | None, progress: Progress, now: float) -> float:
+    """Smooth the rate (bytes/s) exponentially; libvirt tells none."""
+    if before is None or now <= before.at:
+        return 0.0
+    gap = now - before.at
+    fresh = max(0.0, (progress.current - before.current) / gap)
+    if before.rate == 0.0:
+        return fresh
+    weight = min(1.0, gap / SMOOTHING_SECONDS)
+    return before.rate + weight * (fresh - before.rate)
+
+
+def progress_of(pks: Iterable[int]) -> dict[int, LiveProgress]:
+    """Return what is known of the jobs' progress; empty when Redis is away."""
+    ordered = list(pks)
+    if not ordered:
+        return {}
+    try:
+        found = client().mget([_progress_key(pk) for pk in ordered])
+    except RedisError:
+        return {}
+    return {
+        pk: LiveProgress(**json.loads(value))
+        for pk, value in zip(ordered, found, strict=True)
+        if value
+    }
+
+
+# --- Wake-ups ---------------------------------------------------------------------
+
+
+def _publish(message: dict[str, object]) -> None:
+    try:
+        client().publish(CHANNEL, json.dumps(message))
+    except RedisError as error:
+        # Pages poll when they hear nothing.
+        log.warning("no wake-up sent", error=str(error))
+
+
+def wake(job: CopyJob) -> None:
+    """Tell open pages that a job changed."""
+    _publish(
+        {
+            "kind": "job",
+            "job": job.pk,
+            "host": job.host_id,
+            "domain": job.domain_id,
+            "state": job.state,
+        }
+    )
+
+
+def wake_progress(host_pk: int, job_pks: Iterable[int]) -> None:
+    """Tell open pages that there are newer progress numbers."""
+    _publish({"kind": "progress", "host": host_pk, "jobs": list(job_pks)})
+
+
+def wake_host(host: Host) -> None:
+    """Tell open pages that a host or its inventory changed."""
+    _publish({"kind": "host", "host": host.pk})
+
+
+async def wakes() -> AsyncIterator[dict[str, object] | None]:
+    """Yield wake-ups as they come, and None each 15 seconds of silence.
+
+    RedisError when Redis goes away; the browser then reconnects.
+    """
+    connection = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+    async with connection, connection.pubsub() as pubsub:
+        await pubsub.subscribe(CHANNEL)
+        while True:
+            message = await pubsub.get_message(
+                ignore_subscribe_messages=True, timeout=15
+            )
+            yield json.loads(message["data"]) if message else None
+
+
+# --- Locks ------------------------------------------------------------------------
+
+
+@contextmanager
+def exclusively(name: str) -> Iterator[bool]:
+    """Hold the lock `name` while the block runs; yields False if another holds it.
+
+    The lock is renewed while it is held and ends by itself LOCK_TTL seconds after its
+    holder was killed. It keeps work from being done twice at once; correctness does
+    not rest on it.
+    """
+    lock = client().lock(f"blockcopy:lock:{name}", timeout=LOCK_TTL, thread_local=False)
+    if not lock.acquire(blocking=False):
+        yield False
+        return
+    done = threading.Event()
+    renewer = threading.Thread(
+        target=_renew, args=(lock, done), name=f"renew {name}", daemon=True
+    )
+    renewer.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        with suppress(LockError, RedisError):
+            lock.release()
+
+
+def _renew(lock: redis.lock.Lock, done: threading.Event) -> None:
+    while not done.wait(LOCK_TTL / 3):
+        with suppress(LockError, RedisError):
+            lock.reacquire()
+
+
+def call_lock(job_pk: int) -> str:
+    """Return the name of the lock held while a job's verb is called."""
+    return f"call:{job_pk}"
+
+
+def calls_running(pks: Iterable[int]) -> set[int]:
+    """Return those jobs for which a call to the hypervisor is under way."""
+    ordered = list(pks)
+    if not ordered:
+        return set()
+    names = [f"blockcopy:lock:{call_lock(pk)}" for pk in ordered]
+    held = client().mget(names)
+    return {pk for pk, token in zip(ordered, held, strict=True) if token}
+
+
+def first_to_ask(name: str, seconds: float) -> bool:
+    """Tell whether nobody asked for `name` in the last `seconds`, and note it."""
+    key = f"blockcopy:asked:{name}"
+    return bool(client().set(key, 1, nx=True, px=int(seconds * 1000)))
+
+
+def asked_again(name: str) -> None:
+    """Let `first_to_ask` answer True again at once."""
+    client().delete(f"blockcopy:asked:{name}")

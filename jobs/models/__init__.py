@@ -1,0 +1,20 @@
+"""What the console remembers: the fleet as last seen, the jobs, and the audit log."""
+
+from __future__ import annotations
+
+from jobs.models.audit import AuditEntry
+from jobs.models.domain import ChainLink, Disk, Domain
+from jobs.models.host import Host, Site, StoragePool
+from jobs.models.job import CopyJob, JobEvent
+
+__all__ = [
+    "AuditEntry",
+    "ChainLink",
+    "CopyJob",
+    "Disk",
+    "Domain",
+    "Host",
+    "JobEvent",
+    "Site",
+    "StoragePool",
+]

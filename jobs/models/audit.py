@@ -1,0 +1,77 @@
+"""The audit log: who asked for what, when, from where, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+from django.utils import timezone
+
+
+class AuditLogIsAppendOnly(TypeError):
+    """Something tried to change or delete an audit entry."""
+
+    def __init__(self) -> None:
+        super().__init__("The audit log is append-only: entries are never changed.")
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Entries can be read and appended, nothing else."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+    def delete(self) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+
+class AuditEntry(models.Model):
+    """One act. Actor and object are text, so that history outlives both."""
+
+    class Outcome(models.TextChoices):
+        ASKED = "asked", "asked"  # the outcome follows in a later entry
+        DONE = "done", "done"
+        REFUSED = "refused", "refused"
+        FAILED = "failed", "failed"
+
+    time = models.DateTimeField(default=timezone.now, editable=False)
+    actor = models.CharField(max_length=150)
+    actor_id = models.BigIntegerField(null=True)
+    channel = models.CharField(max_length=16)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=64)
+    object_type = models.CharField(max_length=32, blank=True)
+    object_id = models.CharField(max_length=64, blank=True)
+    object_text = models.TextField(blank=True)
+    intent = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    detail = models.TextField(blank=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+        indexes: ClassVar = [
+            # "What happened to this job or host?"
+            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            # "What did this person do?"
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.time:%F %T} {self.actor}: {self.action} {self.object_text}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Append the entry; raise if it was appended before."""
+        if self.pk is not None:
+            raise AuditLogIsAppendOnly
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly

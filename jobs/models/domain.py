@@ -1,0 +1,117 @@
+"""Domains, their disks and backing chains, as a host said they were at a time.
+
+What vanishes is marked with `gone_at`, never deleted: jobs and the audit log refer
+to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+
+from jobs.models.host import Host
+
+
+class Domain(models.Model):
+    """A libvirt domain. `libvirt_id` is its numeric id while it runs."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="domains")
+    uuid = models.CharField(max_length=36)
+    name = models.CharField(max_length=255)
+    libvirt_id = models.IntegerField(null=True)
+    state = models.CharField(max_length=16)
+    persistent = models.BooleanField()
+    seen_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name", "host__name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host", "uuid"], name="one_domain_per_uuid")
+        ]
+        # Search by a part of the name, in the list and in the new-copy page.
+        indexes: ClassVar = [models.Index(fields=["name"], name="domain_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.host}"
+
+    @property
+    def running(self) -> bool:
+        """Whether a QEMU process stands behind the domain (paused ones included)."""
+        return self.libvirt_id is not None and self.gone_at is None
+
+
+class Disk(models.Model):
+    """A disk of a domain. Sizes in bytes, None where libvirt would not say."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="disks")
+    target = models.CharField(max_length=64)
+    bus = models.CharField(max_length=16, blank=True)
+    device = models.CharField(max_length=16)
+    format = models.CharField(max_length=16, blank=True)
+    source = models.TextField(blank=True)
+    source_kind = models.CharField(max_length=16, blank=True)
+    persistent_source = models.TextField(null=True)  # noqa: DJ001 (None: transient)
+    read_only = models.BooleanField(default=False)
+    shareable = models.BooleanField(default=False)
+    capacity = models.BigIntegerField(null=True)
+    allocation = models.BigIntegerField(null=True)
+    physical = models.BigIntegerField(null=True)
+    # The destination of a block copy that the host shows on this disk, ours or not.
+    mirror = models.TextField(blank=True)
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["domain", "target"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["domain", "target"], name="one_disk_per_target"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.target} of {self.domain}"
+
+    @property
+    def definitions_disagree(self) -> bool:
+        """Whether the next boot would use another file than the running guest."""
+        return self.persistent_source is not None and (
+            self.persistent_source != self.source
+        )
+
+
+class ChainLink(models.Model):
+    """One file of a disk's backing chain; depth 0 is the source itself."""
+
+    disk = models.ForeignKey(Disk, on_delete=models.CASCADE, related_name="chain")
+    depth = models.PositiveSmallIntegerField()
+    location = models.TextField()
+    kind = models.CharField(max_length=16)
+    format = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        ordering = ["disk", "depth"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["disk", "depth"], name="one_link_per_depth")
+        ]
+        # "Is this file part of any disk?", asked before every copy.
+        indexes: ClassVar = [models.Index(fields=["location"], name="link_by_location")]
+
+    def __str__(self) -> str:
+        return self.location
+
+
+def in_use(location: str) -> models.QuerySet[Disk]:
+    """Return the disks, on any host, that `location` is a part of.
+
+    Live source, any member of the backing chain, the persistent definition and the
+    destination of a copy all count.
+    """
+    part_of: Any = models.Q(chain__location=location)
+    named_by = models.Q(persistent_source=location) | models.Q(mirror=location)
+    return (
+        Disk.objects.filter(part_of | named_by, gone_at=None, domain__gone_at=None)
+        .select_related("domain__host")
+        .distinct()
+    )

@@ -1,0 +1,187 @@
+"""Copy jobs and their events."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from jobs.hypervisor import CopyOptions, Destination, Identity
+from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
+from jobs.models.domain import Domain
+from jobs.models.host import Host
+
+
+class CopyJobQuerySet(models.QuerySet["CopyJob"]):
+    """The questions that pages and tasks ask of the jobs."""
+
+    def active(self) -> CopyJobQuerySet:
+        """Return the jobs that have not ended."""
+        return self.filter(state__in=ACTIVE)
+
+    def on_host(self) -> CopyJobQuerySet:
+        """Return the jobs that the hypervisor may hold a block job for."""
+        return self.filter(state__in=ON_HOST)
+
+    def waiting(self) -> CopyJobQuerySet:
+        """Return the jobs that wait for a person's decision."""
+        return self.filter(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+
+    def recently_ended(self) -> CopyJobQuerySet:
+        """Return the ended jobs, newest first."""
+        return self.filter(state__in=ENDED).order_by("-ended_at")
+
+
+class CopyJob(models.Model):
+    """One disk of one running domain, copied to one destination.
+
+    Intent (what was asked) is written once; the rest is what was last seen on the
+    host. Names are kept as text, since history outlives hosts and domains.
+    """
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="jobs")
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="jobs")
+    host_name = models.CharField(max_length=63)
+    domain_name = models.CharField(max_length=255)
+    domain_uuid = models.CharField(max_length=36)
+    disk = models.CharField(max_length=64)
+
+    destination_kind = models.CharField(max_length=16, default="file")
+    destination = models.TextField()
+    destination_format = models.CharField(max_length=16)
+    destination_xml = models.TextField()
+    shallow = models.BooleanField(default=False)
+    reuse_external = models.BooleanField(default=False)
+    synchronous_writes = models.BooleanField(default=False)
+    # bytes/s and bytes; 0 is no limit, and libvirt's default
+    bandwidth = models.BigIntegerField(default=0)
+    granularity = models.BigIntegerField(default=0)
+    buf_size = models.BigIntegerField(default=0)
+    when_ready = models.CharField(
+        max_length=8, choices=WhenReady, default=WhenReady.WAIT
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL
+    )
+    requested_by_name = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+
+    state = models.CharField(max_length=12, choices=State, default=State.REQUESTED)
+    libvirt_id = models.IntegerField(null=True)  # of the running domain, at start
+    source = models.TextField(blank=True)
+    source_format = models.CharField(max_length=16, blank=True)
+    capacity = models.BigIntegerField(null=True)
+    transient_job = models.BooleanField(null=True)
+    failure = models.TextField(blank=True)
+    remedy = models.TextField(blank=True)
+    libvirt_code = models.IntegerField(null=True)
+    libvirt_text = models.TextField(blank=True)
+    # Evidence of how a mirror ended: libvirt's last event, and its consent to our end.
+    last_event = models.CharField(max_length=16, blank=True)
+    end_accepted = models.BooleanField(default=False)
+    # What stays on the host's storage after the end, in one sentence.
+    left_behind = models.TextField(blank=True)
+
+    requested_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    ending_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+
+    objects = CopyJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["host", "domain_uuid", "disk"],
+                condition=models.Q(state__in=sorted(ACTIVE)),
+                name="one_active_job_per_disk",
+            )
+        ]
+        indexes: ClassVar = [
+            # The tick: which hosts have active jobs?
+            models.Index(
+                fields=["host", "state"],
+                condition=models.Q(state__in=sorted(ACTIVE)),
+                name="active_jobs_by_host",
+            ),
+            # The jobs page, by state.
+            models.Index(fields=["state", "-id"], name="jobs_by_state"),
+        ]
+        permissions: ClassVar = [
+            ("start_copyjob", "Can start a copy"),
+            ("pivot_copyjob", "Can pivot a guest to its copy"),
+            ("finish_copyjob", "Can finish a copy"),
+            ("cancel_copyjob", "Can cancel a copy"),
+            ("speed_copyjob", "Can change a copy's bandwidth"),
+        ]
+
+    def __str__(self) -> str:
+        return f"job {self.pk}: {self.disk} of {self.domain_name} on {self.host_name}"
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def target_destination(self) -> Destination:
+        """The destination as the hypervisor layer takes it."""
+        return Destination(
+            kind=self.destination_kind,
+            path=self.destination,
+            format=self.destination_format,
+        )
+
+    @property
+    def options(self) -> CopyOptions:
+        """Flags and typed parameters as the hypervisor layer takes them."""
+        return CopyOptions(
+            shallow=self.shallow,
+            reuse_external=self.reuse_external,
+            synchronous_writes=self.synchronous_writes,
+            bandwidth=self.bandwidth,
+            granularity=self.granularity,
+            buf_size=self.buf_size,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """What a verb checks on the host before it acts.
+
+        ValueError for a job that was never started.
+        """
+        if self.libvirt_id is None:
+            raise ValueError(f"{self} was not started yet")
+        return Identity(
+            domain_uuid=self.domain_uuid,
+            domain_id=self.libvirt_id,
+            disk=self.disk,
+            destination=self.destination,
+        )
+
+
+class JobEvent(models.Model):
+    """A line of a job's history, written in the transaction of what it tells."""
+
+    class Level(models.TextChoices):
+        INFO = "info", "info"
+        WARNING = "warning", "warning"
+        ERROR = "error", "error"
+
+    job = models.ForeignKey(CopyJob, on_delete=models.CASCADE, related_name="events")
+    time = models.DateTimeField(default=timezone.now)
+    level = models.CharField(max_length=8, choices=Level, default=Level.INFO)
+    old_state = models.CharField(max_length=12, blank=True)
+    new_state = models.CharField(max_length=12, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    message = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.message

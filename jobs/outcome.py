@@ -1,0 +1,111 @@
+"""What a transition made by the system says: fields, history line, audit entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from jobs import live
+from jobs.audit import Outcome
+from jobs.hypervisor import HypervisorError
+from jobs.lifecycle import ENDED, State
+from jobs.models import CopyJob
+from jobs.transition import Level
+from jobs.units import bytes_text
+
+_VERB_OF = {
+    State.PIVOTING: "pivot",
+    State.PIVOTED: "pivot",
+    State.FINISHING: "finish",
+    State.COPIED: "finish",
+    State.CANCELLING: "cancel",
+    State.CANCELLED: "cancel",
+    State.STARTING: "start",
+}
+
+
+def history_level(new: State, *, by_us: bool) -> Level:
+    """Return how loud the history line of a transition to `new` is."""
+    if new in (State.FAILED, State.LOST):
+        return Level.ERROR
+    return Level.INFO if by_us else Level.WARNING
+
+
+def system_entry(
+    old: State, new: State, message: str, *, by_us: bool
+) -> dict[str, Any] | None:
+    """Return the audit entry for a transition that the system made, if it was an act.
+
+    Becoming ready is no act; beginning, endings and failures are.
+    """
+    if old == State.STARTING and new in (State.COPYING, State.MIRRORING):
+        action, outcome = "start", Outcome.DONE
+    elif new in (State.PIVOTING, State.FINISHING):
+        action, outcome = _VERB_OF[new], Outcome.ASKED
+    elif new in (State.FAILED, State.LOST):
+        action, outcome = _VERB_OF.get(old, "copy"), Outcome.FAILED
+    elif new == State.MIRRORING and old in _VERB_OF:
+        action, outcome = _VERB_OF[old], Outcome.FAILED
+    elif new in ENDED:
+        action, outcome = _VERB_OF[new], Outcome.DONE
+    else:
+        return None
+    detail = message if by_us else f"{message} Not by this console."
+    return {"action": action, "outcome": outcome, "detail": detail}
+
+
+def ending_fields(
+    job: CopyJob,
+    new: State,
+    message: str,
+    remedy: str,
+    error: HypervisorError | None,
+) -> dict[str, Any]:
+    """Return the fields that go with a transition to `new`."""
+    now = timezone.now()
+    fields: dict[str, Any] = {"seen_at": now}
+    if new == State.MIRRORING and job.ready_at is None:
+        fields["ready_at"] = now
+    if new in (State.PIVOTING, State.FINISHING):
+        fields["ending_at"] = now
+    if new in ENDED:
+        fields |= {"ended_at": now, "left_behind": left_behind(job, new)}
+    if new in (State.FAILED, State.LOST):
+        fields |= {
+            "failure": message,
+            "remedy": remedy or (error.remedy if error else ""),
+        }
+    if error is not None:
+        fields |= {"libvirt_code": error.code, "libvirt_text": error.text}
+    return fields
+
+
+def left_behind(job: CopyJob, new: State) -> str:
+    """Say what stays on the host's storage; libvirt deletes nothing by itself."""
+    if job.libvirt_id is None:
+        return ""
+    size = f"{bytes_text(job.capacity)} disk" if job.capacity else "disk"
+    if new == State.PIVOTED:
+        return (
+            f"The old source {job.source} ({size}) stays on {job.host_name} and goes "
+            "stale."
+        )
+    if new == State.COPIED:
+        return (
+            f"{job.destination} ({size}) on {job.host_name}: a point-in-time copy, as "
+            "after a power cut."
+        )
+    if job.ready_at is not None:
+        return (
+            f"{job.destination} ({size}) stays on {job.host_name}; it stopped "
+            "following the guest and may be incomplete."
+        )
+    return f"{job.destination} stays on {job.host_name}, partial{_written(job, size)}."
+
+
+def _written(job: CopyJob, size: str) -> str:
+    progress = live.progress_of([job.pk]).get(job.pk)
+    if progress is None:
+        return f" (of a {size})"
+    return f" (about {bytes_text(progress.current)} of a {size})"

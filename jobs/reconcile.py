@@ -1,0 +1,265 @@
+"""Looking at a host and letting what it says settle the jobs. Runs in the workers.
+
+Every task comes down to `look_at_domain`: observe, resolve, apply. Applying is a conditional
+update, so any number of workers may look at the same job at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import structlog
+from django.utils import timezone
+
+from jobs import dispatch, live
+from jobs.actor import SYSTEM
+from jobs.hypervisor import (
+    DomainNotFound,
+    HostBusy,
+    HostUnreachable,
+    Hypervisor,
+    HypervisorError,
+    NoJob,
+    StillEnding,
+    connection,
+)
+from jobs.lifecycle import CALLING, ENDED, ON_HOST, State, WhenReady
+from jobs.models import CopyJob, Host
+from jobs.models.host import address_policy
+from jobs.outcome import ending_fields, history_level, system_entry
+from jobs.resolve import (
+    Act,
+    Decision,
+    Gone,
+    Observation,
+    Record,
+    Unreachable,
+    resolve,
+)
+from jobs.transition import Level, move, tell
+
+log = structlog.get_logger(__name__)
+
+# Errors that do not say no: the call may have taken effect, or may work in a moment.
+UNDECIDED = (HostUnreachable, HostBusy, StillEnding, NoJob)
+
+
+def connect(host: Host) -> AbstractContextManager[Hypervisor]:
+    """Open or reuse a connection of this thread's own to `host`."""
+    return connection(host.address, address_policy())
+
+
+def note_answer(host: Host) -> None:
+    """Write down that the host answered just now."""
+    now = timezone.now()
+    Host.objects.filter(pk=host.pk).update(
+        last_seen_at=now, error="", error_remedy="", error_at=None
+    )
+    if host.error or host.last_seen_at is None:
+        live.wake_host(host)
+
+
+def note_silence(host: Host, error: HypervisorError) -> None:
+    """Write down that the host did not answer, and why; its jobs stay as they are."""
+    Host.objects.filter(pk=host.pk).update(
+        error=f"{error.cause} ({error.text})" if error.text else error.cause,
+        error_remedy=error.remedy,
+        error_at=timezone.now(),
+    )
+    if not host.error:
+        log.warning("host does not answer", host=host.name, error=error.text)
+        live.wake_host(host)
+
+
+# --- Looking -----------------------------------------------------------------------
+
+
+def look_at_host(host: Host) -> None:
+    """Settle all active jobs of `host`, one domain after the other."""
+    jobs = list(_active_jobs(host))
+    by_domain: dict[str, list[CopyJob]] = {}
+    for job in jobs:
+        if job.state in ON_HOST:
+            by_domain.setdefault(job.domain_uuid, []).append(job)
+        elif job.state == State.QUEUED:
+            dispatch.start(job)
+    if not by_domain:
+        return
+    try:
+        with connect(host) as hypervisor:
+            for uuid, of_domain in by_domain.items():
+                look_at_domain(hypervisor, uuid, of_domain, with_progress=True)
+    except HostUnreachable as error:
+        note_silence(host, error)
+    else:
+        note_answer(host)
+
+
+def _active_jobs(host: Host) -> Iterable[CopyJob]:
+    return CopyJob.objects.active().filter(host=host).select_related("host__site")
+
+
+def look_at_domain(
+    hypervisor: Hypervisor,
+    uuid: str,
+    jobs: list[CopyJob],
+    *,
+    with_progress: bool = False,
+    error: HypervisorError | None = None,
+    reissue: bool = True,
+) -> None:
+    """Settle the jobs of one domain. Raises HostUnreachable.
+
+    `error` is what a call that just came back said: it explains, the observation
+    decides. Without `reissue` a verb that was just tried is left to the next sweep.
+    """
+    wanted = [job.disk for job in jobs if job.state in (State.COPYING, State.MIRRORING)]
+    calling = [job for job in jobs if job.state in CALLING]
+    # Before and after: a call that ran at any time during the look makes what was
+    # seen worthless as its outcome, and one that did not has written all that it knew.
+    running = live.calls_running(job.pk for job in calling)
+    observation = _observe(hypervisor, uuid, wanted if with_progress else [])
+    running |= live.calls_running(job.pk for job in calling)
+    for job in calling:
+        job.refresh_from_db(fields=["state", "end_accepted", "last_event"])
+    for job in jobs:
+        decision = resolve(
+            record_of(job, call_running=job.pk in running, refused=is_refusal(error)),
+            observation,
+        )
+        _follow(hypervisor, job, decision, error=error, reissue=reissue)
+    if with_progress:
+        _keep_progress(jobs, observation)
+
+
+def is_refusal(error: HypervisorError | None) -> bool:
+    """Tell whether the host said no, rather than nothing or "not now"."""
+    return error is not None and not isinstance(error, UNDECIDED)
+
+
+def _observe(hypervisor: Hypervisor, uuid: str, disks: list[str]) -> Observation:
+    try:
+        return hypervisor.observe(uuid, progress_of=disks)
+    except DomainNotFound:
+        return Gone()
+    except HostUnreachable:
+        raise
+    except HypervisorError as error:
+        log.warning("domain could not be looked at", domain=uuid, error=error.text)
+        return Unreachable()
+
+
+def _keep_progress(jobs: list[CopyJob], observation: Observation) -> None:
+    if isinstance(observation, (Unreachable, Gone)):
+        return
+    seen = {
+        job.pk: disk.progress
+        for job in jobs
+        if (disk := observation.disks.get(job.disk)) and disk.progress
+    }
+    live.store_progress(seen)
+    if seen:
+        live.wake_progress(jobs[0].host_id, seen)
+
+
+# --- Settling ----------------------------------------------------------------------
+
+
+def record_of(
+    job: CopyJob, *, call_running: bool = False, refused: bool = False
+) -> Record:
+    """Return what `resolve` needs to know of a job."""
+    age = None
+    if job.ending_at is not None:
+        age = (timezone.now() - job.ending_at).total_seconds()
+    return Record(
+        state=State(job.state),
+        disk=job.disk,
+        destination=job.destination,
+        source=job.source,
+        libvirt_id=job.libvirt_id,
+        when_ready=WhenReady(job.when_ready),
+        call_running=call_running,
+        refused=refused,
+        intent_age=age,
+        end_accepted=job.end_accepted,
+        last_event=job.last_event,
+    )
+
+
+def _follow(
+    hypervisor: Hypervisor,
+    job: CopyJob,
+    decision: Decision,
+    *,
+    error: HypervisorError | None,
+    reissue: bool,
+) -> None:
+    if decision.state is not None and not _apply(job, decision, error):
+        return
+    if decision.act == Act.REPAIR:
+        _repair(hypervisor, job)
+    elif decision.act is not None and (reissue or decision.state is not None):
+        _ask_for(job, decision.act)
+
+
+def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
+    assert decision.state is not None
+    new = decision.state
+    old = State(job.state)
+    message = decision.reason if error is None else f"{decision.reason} {error.cause}"
+    moved = move(
+        job,
+        new,
+        message if decision.by_us else f"{message} (not by this console)",
+        actor=SYSTEM,
+        level=history_level(new, by_us=decision.by_us),
+        audited=system_entry(old, new, message, by_us=decision.by_us),
+        **ending_fields(job, new, message, decision.remedy, error),
+    )
+    if moved and new in ENDED:
+        # The inventory's sources and sizes are stale now.
+        dispatch.sync_host(job.host.site.name, job.host_id)
+    return moved
+
+
+def _ask_for(job: CopyJob, act: Act) -> None:
+    if act == Act.START:
+        dispatch.start(job)
+    else:
+        dispatch.call(job)
+
+
+def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:
+    """Make the persistent definition follow the pivot, then look again."""
+    with live.exclusively(live.call_lock(job.pk)) as mine:
+        if not mine:
+            return
+        try:
+            hypervisor.repair_persistent(job.identity, job.source)
+        except UNDECIDED:
+            return  # the next look tries again
+        except HypervisorError as error:
+            _definition_stays(job, error)
+            return
+    tell(
+        job,
+        "The persistent definition still named the old source and was corrected.",
+        actor=SYSTEM,
+        level=Level.WARNING,
+    )
+    look_at_domain(hypervisor, job.domain_uuid, [job], reissue=False)
+
+
+def _definition_stays(job: CopyJob, error: HypervisorError) -> None:
+    _apply(
+        job,
+        Decision(
+            State.FAILED,
+            reason="The guest runs on the destination, but its persistent definition "
+            "still names the old source and could not be corrected.",
+            remedy="Correct it with virsh edit before the guest is shut down.",
+        ),
+        error,
+    )

@@ -1,0 +1,280 @@
+"""The one rule: from what we intended and what the host says now, what follows?
+
+`resolve(record, observation) -> Decision` is pure and level-triggered: an operator's
+act, an event, the sweep and a restart all look again and ask it. Nothing is concluded
+from memory, from a progress number or from a call's return value. The same observation
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jobs.hypervisor import DiskObservation, DomainObservation
+from jobs.lifecycle import ENDED, State, WhenReady
+
+# An intent to pivot that nobody could carry out for so long is asked for again rather
+# than carried out: the person who asked may no longer expect it.
+PIVOT_INTENT_SECONDS = 600.0
+# A policy that the host refused to carry out is tried again only after so long.
+POLICY_RETRY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What we intended and last saw.
+
+    `libvirt_id` is the domain's numeric id, None until the start. `call_running` says
+    that a worker is in the call to the hypervisor right now, so that its outcome must
+    not be judged yet; `refused` that the call just came back with a refusal.
+    `intent_age` is the seconds since an ending was last asked for, None if never.
+    `end_accepted` and `last_event` are the evidence of how a mirror ended.
+    """
+
+    state: State
+    disk: str
+    destination: str
+    source: str = ""
+    libvirt_id: int | None = None
+    when_ready: WhenReady = WhenReady.WAIT
+    call_running: bool = False
+    refused: bool = False
+    intent_age: float | None = None
+    end_accepted: bool = False
+    last_event: str = ""
+
+
+class Unreachable:
+    """The host did not answer. Nothing follows from that."""
+
+
+class Gone:
+    """The host knows no such domain (any more)."""
+
+
+Observation = DomainObservation | Unreachable | Gone
+
+
+class Act(StrEnum):
+    """What a worker is to do to the host next."""
+
+    START = "start"
+    PIVOT = "pivot"
+    END = "end"
+    REPAIR = "repair"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """At most one transition and at most one act, with the reason for people.
+
+    `by_us` is False when the host shows something that this console did not ask for.
+    """
+
+    state: State | None = None
+    act: Act | None = None
+    reason: str = ""
+    remedy: str = ""
+    by_us: bool = True
+
+
+NOTHING = Decision()
+COPY_AGAIN = "Start a new copy to a new destination, or remove the partial one first."
+
+
+def resolve(record: Record, observation: Observation) -> Decision:
+    """Return what follows from `observation` for the job described by `record`."""
+    if record.state in ENDED or isinstance(observation, Unreachable):
+        return NOTHING
+    if record.state == State.REQUESTED:
+        return NOTHING
+    if record.state == State.QUEUED:
+        return Decision(act=Act.START)
+    if isinstance(observation, Gone):
+        return _lost("The domain no longer exists on the host.")
+    if observation.domain_id is None:
+        return _guest_off(record, observation)
+    if record.libvirt_id is not None and observation.domain_id != record.libvirt_id:
+        return _lost("The guest was restarted; block copies end with their guest.")
+    disk = observation.disks.get(record.disk)
+    if disk is None:
+        return _failed("The domain has no such disk any more.")
+    return _running(record, observation, disk)
+
+
+def _running(
+    record: Record, domain: DomainObservation, disk: DiskObservation
+) -> Decision:
+    if disk.mirror is not None:
+        return _with_mirror(record, disk)
+    if disk.source == record.destination:
+        return _on_destination(record, domain.persistent, disk)
+    if disk.source == record.source:
+        return _on_source(record)
+    return _failed(
+        f"The disk is now {disk.source}, neither the source nor the destination of "
+        "this copy."
+    )
+
+
+# --- The mirror stands ---------------------------------------------------------------
+
+
+def _with_mirror(record: Record, disk: DiskObservation) -> Decision:
+    mirror = disk.mirror
+    assert mirror is not None
+    if not mirror.destination:
+        # libvirt shows an empty mirror for a few milliseconds while a job concludes.
+        return NOTHING
+    if mirror.destination != record.destination:
+        return _failed(
+            f"Another block job is on this disk now: {mirror.job or 'copy'} to "
+            f"{mirror.destination}. It was left alone.",
+        )
+    if mirror.ready in ("pivot", "abort"):
+        return NOTHING  # just being ended; the next look shows how
+    return _ours(record, ready=mirror.is_ready)
+
+
+def _ours(record: Record, *, ready: bool) -> Decision:
+    match record.state:
+        case State.STARTING | State.COPYING:
+            return _progressing(record, ready=ready)
+        case State.MIRRORING:
+            return _by_policy(record) if ready else NOTHING
+        case State.PIVOTING:
+            return _pivot_pending(record, ready=ready)
+        case State.FINISHING if record.refused:
+            return Decision(State.MIRRORING, reason="The host refused to finish.")
+        case State.FINISHING | State.CANCELLING if not record.call_running:
+            return Decision(act=Act.END)
+    return NOTHING
+
+
+def _progressing(record: Record, *, ready: bool) -> Decision:
+    if ready:
+        return Decision(State.MIRRORING, reason="Source and destination are in sync.")
+    if record.state == State.STARTING:
+        return Decision(State.COPYING, reason="The copy runs.")
+    return NOTHING
+
+
+def _by_policy(record: Record) -> Decision:
+    if record.intent_age is not None and record.intent_age < POLICY_RETRY_SECONDS:
+        return NOTHING
+    if record.when_ready == WhenReady.PIVOT:
+        return Decision(State.PIVOTING, Act.PIVOT, "Pivot when ready was asked for.")
+    if record.when_ready == WhenReady.FINISH:
+        return Decision(State.FINISHING, Act.END, "Finish when ready was asked for.")
+    return NOTHING
+
+
+def _pivot_pending(record: Record, *, ready: bool) -> Decision:
+    if record.call_running:
+        return NOTHING
+    if record.refused or not ready:
+        return Decision(
+            State.MIRRORING, reason="The host refused the pivot; the mirror stands."
+        )
+    if record.intent_age is None or record.intent_age > PIVOT_INTENT_SECONDS:
+        return Decision(
+            State.MIRRORING,
+            reason="The pivot could not be carried out in time and was not tried "
+            "again.",
+            remedy="Pivot again if it is still wanted.",
+        )
+    return Decision(act=Act.PIVOT)
+
+
+# --- The guest runs on the destination -------------------------------------------------
+
+
+def _on_destination(
+    record: Record, persistent: bool, disk: DiskObservation
+) -> Decision:
+    by_us = record.state == State.PIVOTING
+    if persistent and disk.persistent_source != record.destination:
+        return _definition_lags(record, disk, by_us=by_us)
+    reason = "The guest runs on the destination" + (
+        ", and so does its persistent definition." if persistent else "."
+    )
+    return Decision(State.PIVOTED, reason=reason, by_us=by_us)
+
+
+def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> Decision:
+    if disk.persistent_source == record.source:
+        return Decision(act=Act.REPAIR, by_us=by_us)
+    return Decision(
+        State.FAILED,
+        reason=f"The guest runs on the destination, but its persistent definition "
+        f"names {disk.persistent_source or 'no such disk'}: the next boot would use "
+        "that.",
+        remedy="Correct the persistent definition (virsh edit) before the guest is "
+        "shut down.",
+        by_us=by_us,
+    )
+
+
+# --- The mirror is gone, the guest runs on its source ----------------------------------
+
+
+def _on_source(record: Record) -> Decision:
+    """ "No job" is not success, and not failure either: the intent decides."""
+    if record.call_running:
+        return NOTHING
+    match record.state:
+        case State.FINISHING:
+            return _finished(record)
+        case State.CANCELLING:
+            return Decision(State.CANCELLED, reason="The copy was cancelled.")
+        case State.STARTING:
+            return _failed("The copy did not begin, or ended at once.")
+        case State.PIVOTING:
+            return _failed("The pivot failed; the guest runs on its source.")
+    # A stranger's cancel and a failed destination look alike from here.
+    return Decision(
+        State.FAILED,
+        reason="The copy ended on the host, not by this console: it failed there, or "
+        "somebody else ended it. The guest runs on its source.",
+        remedy="Check the destination's storage and free space. " + COPY_AGAIN,
+        by_us=False,
+    )
+
+
+def _finished(record: Record) -> Decision:
+    """`copied` needs evidence that the mirror was whole until we ended it."""
+    if record.last_event == "failed":
+        return _failed("The destination failed while the mirror was being ended.")
+    if record.last_event == "canceled" or record.end_accepted:
+        return Decision(
+            State.COPIED, reason="The mirror was ended; the copy is complete."
+        )
+    return _failed(
+        "The mirror ended, but nothing shows that it was whole until then; the "
+        "destination can't be vouched for."
+    )
+
+
+# --- The guest is gone -----------------------------------------------------------------
+
+
+def _guest_off(record: Record, domain: DomainObservation) -> Decision:
+    disk = domain.disks.get(record.disk)
+    named = disk.persistent_source if disk else None
+    if record.state == State.PIVOTING and named == record.destination:
+        # Only a pivot writes the destination into the persistent definition.
+        return Decision(
+            State.PIVOTED,
+            reason="The guest stopped after the pivot; its persistent definition "
+            "names the destination.",
+        )
+    return _lost("The guest stopped; block copies end with their guest.")
+
+
+def _lost(reason: str) -> Decision:
+    return Decision(State.LOST, reason=reason, remedy=COPY_AGAIN, by_us=False)
+
+
+def _failed(reason: str) -> Decision:
+    return Decision(State.FAILED, reason=reason, remedy=COPY_AGAIN)

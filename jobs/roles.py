@@ -1,0 +1,65 @@
+"""The three roles, as Django groups with fixed permissions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+VIEWER = "viewer"
+OPERATOR = "operator"
+ADMINISTRATOR = "administrator"
+ROLES = (VIEWER, OPERATOR, ADMINISTRATOR)
+
+_MODELS = (
+    *("site", "host", "storagepool", "domain", "disk", "chainlink"),
+    *("copyjob", "jobevent", "auditentry"),
+)
+_VIEW = {f"view_{model}" for model in _MODELS}
+_OPERATE = {
+    *(f"{verb}_copyjob" for verb in ("start", "pivot", "finish", "cancel", "speed")),
+    "sync_host",
+    "test_host",
+}
+_ADMINISTER = {
+    *(f"{verb}_{model}" for verb in ("add", "change") for model in ("site", "host")),
+    *(f"{verb}_user" for verb in ("add", "change", "view")),
+    "view_group",
+}
+PERMISSIONS = {
+    VIEWER: _VIEW,
+    OPERATOR: _VIEW | _OPERATE,
+    ADMINISTRATOR: _VIEW | _OPERATE | _ADMINISTER,
+}
+
+
+def create_roles(**_: Any) -> None:
+    """Create the groups and set their permissions; called after each migrate."""
+    from django.apps import apps
+    from django.contrib.auth.management import create_permissions
+    from django.contrib.auth.models import Group, Permission
+
+    for label in ("auth", "jobs"):
+        create_permissions(apps.get_app_config(label), verbosity=0)
+    for role, codenames in PERMISSIONS.items():
+        group, _created = Group.objects.get_or_create(name=role)
+        group.permissions.set(
+            Permission.objects.filter(
+                content_type__app_label__in=("auth", "jobs"), codename__in=codenames
+            )
+        )
+
+
+def role_of(user: AbstractBaseUser | AnonymousUser) -> str:
+    """Return the highest role of `user`, or an empty string for none."""
+    if getattr(user, "is_superuser", False):
+        return ADMINISTRATOR
+    if not user.is_authenticated:
+        return ""
+    names = set(user.groups.values_list("name", flat=True))  # type: ignore[union-attr]
+    return next((role for role in reversed(ROLES) if role in names), "")
+
+
+def is_administrator(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Tell whether `user` may enter the administration."""
+    return role_of(user) == ADMINISTRATOR

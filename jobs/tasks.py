@@ -1,0 +1,178 @@
+"""Celery tasks: short, take ids, idempotent. Each is a hint to look or to call.
+
+A task that is lost, doubled or late does no harm: the intent is in the database, the
+truth is on the host, and the tick asks again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from jobs import audit, calls, dispatch, inventory, live, reconcile
+from jobs.actor import SYSTEM
+from jobs.hypervisor import HostUnreachable, HypervisorError
+from jobs.lifecycle import State
+from jobs.models import CopyJob, Host
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def tick() -> None:
+    """Once a second: look at every host with active jobs, and sync those due."""
+    _look_at_busy_hosts()
+    _sync_due_hosts()
+
+
+def _look_at_busy_hosts() -> None:
+    busy = (
+        Host.objects.filter(enabled=True, jobs__in=CopyJob.objects.active())
+        .distinct()
+        .values_list("pk", "site__name")
+    )
+    for pk, site in busy:
+        if live.first_to_ask(f"observe:{pk}", seconds=5):
+            dispatch.observe_host(site, pk)
+
+
+def _sync_due_hosts() -> None:
+    now = timezone.now()
+    due = now - timedelta(seconds=settings.BLOCKCOPY_INVENTORY_SECONDS)
+    asked_long_ago = Q(sync_asked_at=None) | Q(sync_asked_at__lt=due)
+    for host in Host.objects.filter(asked_long_ago, enabled=True).select_related(
+        "site"
+    ):
+        rows = Host.objects.filter(asked_long_ago, pk=host.pk).update(sync_asked_at=now)
+        if rows == 1:  # else another beat was first
+            dispatch.sync_host(host.site.name, host.pk)
+
+
+@shared_task
+def observe_host(host_pk: int) -> None:
+    """Settle all active jobs of a host."""
+    live.asked_again(f"observe:{host_pk}")
+    with live.exclusively(f"sweep:{host_pk}") as mine:
+        host = _host(host_pk)
+        if mine and host is not None:
+            reconcile.look_at_host(host)
+
+
+@shared_task
+def observe_domain(
+    host_pk: int, domain_uuid: str, disk: str = "", status: str = "", at: float = 0.0
+) -> None:
+    """Settle the jobs of one domain, on an event that the listener heard.
+
+    `status` (libvirt's, of `disk`, heard at the epoch second `at`) is kept as evidence
+    of how a mirror ended; what follows is decided by looking.
+    """
+    if status:
+        _keep_evidence(host_pk, domain_uuid, disk, status, at)
+    jobs = list(
+        CopyJob.objects.on_host()
+        .filter(host=host_pk, domain_uuid=domain_uuid)
+        .select_related("host__site")
+    )
+    if not jobs:
+        return
+    try:
+        with reconcile.connect(jobs[0].host) as hypervisor:
+            reconcile.look_at_domain(hypervisor, domain_uuid, jobs)
+    except HostUnreachable as error:
+        reconcile.note_silence(jobs[0].host, error)
+
+
+def _keep_evidence(
+    host_pk: int, domain_uuid: str, disk: str, status: str, at: float
+) -> None:
+    heard = timezone.datetime.fromtimestamp(at, tz=timezone.UTC)
+    CopyJob.objects.on_host().filter(
+        host=host_pk, domain_uuid=domain_uuid, disk=disk, started_at__lte=heard
+    ).update(last_event=status)
+
+
+@shared_task
+def observe_job(job_pk: int) -> None:
+    """Settle one job."""
+    calls.look_again(job_pk)
+
+
+@shared_task
+def start_job(job_pk: int) -> None:
+    """Start a queued job."""
+    calls.start(job_pk)
+
+
+@shared_task
+def pivot_job(job_pk: int) -> None:
+    """Pivot a job whose pivot was asked for."""
+    calls.pivot(job_pk)
+
+
+@shared_task
+def finish_job(job_pk: int) -> None:
+    """End the mirror of a job whose finish was asked for."""
+    calls.end(job_pk, State.FINISHING)
+
+
+@shared_task
+def cancel_job(job_pk: int) -> None:
+    """End the copy of a job whose cancelling was asked for."""
+    calls.end(job_pk, State.CANCELLING)
+
+
+@shared_task
+def set_speed(job_pk: int, bytes_per_second: int, actor: str) -> None:
+    """Change the bandwidth of a running copy."""
+    calls.set_speed(job_pk, bytes_per_second, actor)
+
+
+@shared_task
+def sync_host(host_pk: int) -> None:
+    """Read a host's whole inventory and store it."""
+    with live.exclusively(f"sync:{host_pk}") as mine:
+        host = _host(host_pk)
+        if not mine or host is None:
+            return
+        try:
+            with reconcile.connect(host) as hypervisor:
+                found = hypervisor.inventory()
+        except HypervisorError as error:
+            reconcile.note_silence(host, error)
+            return
+        inventory.store(host, found)
+
+
+@shared_task
+def test_host(host_pk: int, actor: str) -> None:
+    """Try a host's address and write down what came of it."""
+    host = _host(host_pk)
+    if host is None:
+        return
+    try:
+        with reconcile.connect(host) as hypervisor:
+            facts = hypervisor.facts()
+    except HypervisorError as error:
+        reconcile.note_silence(host, error)
+        outcome, detail = audit.Outcome.FAILED, f"{error.cause} {error.text}"
+    else:
+        reconcile.note_answer(host)
+        outcome, detail = audit.Outcome.DONE, f"{facts.hostname} answered"
+    audit.record(
+        SYSTEM,
+        "test connection",
+        host,
+        outcome,
+        intent=f"asked by {actor}",
+        detail=detail,
+    )
+
+
+def _host(pk: int) -> Host | None:
+    return Host.objects.select_related("site").filter(pk=pk, enabled=True).first()

@@ -1,0 +1,51 @@
+"""Sizes and bandwidths as people write and read them; inside it is always bytes."""
+
+from __future__ import annotations
+
+import re
+
+_FACTORS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmgtp", start=1):
+    _FACTORS[f"{_letter}ib"] = _FACTORS[_letter] = 1024**_power
+    _FACTORS[f"{_letter}b"] = 1000**_power
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*?)(?:/s|ps)?", re.IGNORECASE)
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes that `text` means: "100MiB", "1.5 GB/s", "64k", "4096".
+
+    KiB and a bare k count 1024, kB counts 1000. ValueError with what to write instead.
+    """
+    match = _PATTERN.fullmatch(text.strip())
+    factor = _FACTORS.get(match[2].lower()) if match else None
+    if match is None or factor is None:
+        raise ValueError(
+            f"“{text}” is no size: write for example 100MiB, 1.5GB or plain bytes."
+        )
+    whole, _, fraction = match[1].partition(".")
+    value = int(whole) * factor + round(float(f"0.{fraction or 0}") * factor)
+    return value
+
+
+def bytes_text(count: int | float | None) -> str:
+    """Return a number of bytes as people read it, in powers of 1024."""
+    if count is None:
+        return "unknown"
+    value = float(count)
+    unit = 0
+    while abs(value) >= 1024 and unit < len(_UNITS) - 1:
+        value /= 1024
+        unit += 1
+    if unit == 0:
+        return f"{value:.0f} bytes"
+    return (
+        f"{value:.3g} {_UNITS[unit]}" if value < 1000 else f"{value:.0f} {_UNITS[unit]}"
+    )
+
+
+def bandwidth_text(bytes_per_second: int) -> str:
+    """Return a bandwidth as people read it; 0 is no limit."""
+    if not bytes_per_second:
+        return "unlimited"
+    return f"{bytes_text(bytes_per_second)}/s"
