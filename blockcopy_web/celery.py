@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
-from kombu import Queue
+from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "blockcopy_web.settings")
 
@@ -34,7 +34,10 @@ def choose_queues(sender: Celery, **_: Any) -> None:
     from django.conf import settings
 
     names = [ENGINE_QUEUE, *map(site_queue, settings.BLOCKCOPY_SITES)]
-    sender.conf.task_queues = [Queue(name) for name in names]
+    sender.conf.task_queues = [
+        Queue(name)  # type: ignore[no-untyped-call]
+        for name in names
+    ]
 
 
 @setup_logging.connect

@@ -29,7 +29,7 @@ if not SECRET_KEY:
         "variable SECRET_KEY, or into a file named by SECRET_KEY_FILE."
     )
 ALLOWED_HOSTS = env.list("BLOCKCOPY_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("BLOCKCOPY_CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("BLOCKCOPY_CSRF_TRUSTED_ORIGINS", [])
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 if REDIS_URL.split("://")[0] not in {"redis", "rediss", "unix"}:
     raise ImproperlyConfigured(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -146,7 +147,9 @@ def perform(verb: Verb, job: CopyJob, actor: Actor, reason: str = "") -> None:
     _must(actor, verb.permission, verb.name, job, verb.why_not(job, actor), reason)
     never_started = job.state in (State.REQUESTED, State.QUEUED)
     intended = State.CANCELLED if never_started else verb.intended
-    ending = {"ended_at" if never_started else "ending_at": timezone.now()}
+    ending: dict[str, Any] = {
+        "ended_at" if never_started else "ending_at": timezone.now()
+    }
     intent = verb.consequence(job)
     moved = move(
         job,

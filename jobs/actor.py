@@ -56,8 +56,8 @@ def client_address(request: HttpRequest) -> str | None:
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if settings.BLOCKCOPY_BEHIND_PROXY and forwarded:
         # The last one is what our own proxy saw; the others anybody may write.
-        return forwarded.rsplit(",", 1)[-1].strip()
-    return request.META.get("REMOTE_ADDR") or None
+        return str(forwarded.rsplit(",", 1)[-1].strip())
+    return str(request.META.get("REMOTE_ADDR", "")) or None
 
 
 def request_id() -> str:

@@ -31,7 +31,7 @@ def record(
         address=actor.address,
         request_id=actor.request_id,
         action=action,
-        object_type=about._meta.verbose_name if about else "",
+        object_type=str(about._meta.verbose_name) if about else "",
         object_id=str(about.pk) if about else "",
         object_text=str(about) if about else "",
         intent=intent,

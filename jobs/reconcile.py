@@ -1,7 +1,7 @@
 """Looking at a host and letting what it says settle the jobs. Runs in the workers.
 
-Every task comes down to `look_at_domain`: observe, resolve, apply. Applying is a conditional
-update, so any number of workers may look at the same job at once.
+Every task comes down to `look_at_domain`: observe, resolve, apply. Applying is a
+conditional update, so any number of workers may look at the same job at once.
 """
 
 from __future__ import annotations
@@ -205,8 +205,7 @@ def _follow(
 
 
 def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
-    assert decision.state is not None
-    new = decision.state
+    new = State(decision.state or job.state)
     old = State(job.state)
     message = decision.reason if error is None else f"{decision.reason} {error.cause}"
     moved = move(

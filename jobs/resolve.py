@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jobs.hypervisor import DiskObservation, DomainObservation
+from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
 from jobs.lifecycle import ENDED, State, WhenReady
 
 # An intent to pivot that nobody could carry out for so long is asked for again rather
@@ -107,7 +107,7 @@ def _running(
     record: Record, domain: DomainObservation, disk: DiskObservation
 ) -> Decision:
     if disk.mirror is not None:
-        return _with_mirror(record, disk)
+        return _with_mirror(record, disk.mirror)
     if disk.source == record.destination:
         return _on_destination(record, domain.persistent, disk)
     if disk.source == record.source:
@@ -118,12 +118,10 @@ def _running(
     )
 
 
-# --- The mirror stands ---------------------------------------------------------------
+# --- The mirror stands -------------------------------------------------------------
 
 
-def _with_mirror(record: Record, disk: DiskObservation) -> Decision:
-    mirror = disk.mirror
-    assert mirror is not None
+def _with_mirror(record: Record, mirror: Mirror) -> Decision:
     if not mirror.destination:
         # libvirt shows an empty mirror for a few milliseconds while a job concludes.
         return NOTHING
@@ -187,7 +185,7 @@ def _pivot_pending(record: Record, *, ready: bool) -> Decision:
     return Decision(act=Act.PIVOT)
 
 
-# --- The guest runs on the destination -------------------------------------------------
+# --- The guest runs on the destination ---------------------------------------------
 
 
 def _on_destination(
@@ -216,7 +214,7 @@ def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> D
     )
 
 
-# --- The mirror is gone, the guest runs on its source ----------------------------------
+# --- The mirror is gone, the guest runs on its source ------------------------------
 
 
 def _on_source(record: Record) -> Decision:
@@ -256,7 +254,7 @@ def _finished(record: Record) -> Decision:
     )
 
 
-# --- The guest is gone -----------------------------------------------------------------
+# --- The guest is gone -------------------------------------------------------------
 
 
 def _guest_off(record: Record, domain: DomainObservation) -> Decision:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 
 VIEWER = "viewer"
 OPERATOR = "operator"
@@ -56,7 +57,7 @@ def role_of(user: AbstractBaseUser | AnonymousUser) -> str:
         return ADMINISTRATOR
     if not user.is_authenticated:
         return ""
-    names = set(user.groups.values_list("name", flat=True))  # type: ignore[union-attr]
+    names = set(cast(User, user).groups.values_list("name", flat=True))
     return next((role for role in reversed(ROLES) if role in names), "")
 
 

@@ -6,7 +6,7 @@ truth is on the host, and the tick asks again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from celery import shared_task
@@ -91,7 +91,7 @@ def observe_domain(
 def _keep_evidence(
     host_pk: int, domain_uuid: str, disk: str, status: str, at: float
 ) -> None:
-    heard = timezone.datetime.fromtimestamp(at, tz=timezone.UTC)
+    heard = datetime.fromtimestamp(at, tz=UTC)
     CopyJob.objects.on_host().filter(
         host=host_pk, domain_uuid=domain_uuid, disk=disk, started_at__lte=heard
     ).update(last_event=status)

@@ -69,7 +69,7 @@ class AuditEntry(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Append the entry; raise if it was appended before."""
-        if self.pk is not None:
+        if not self._state.adding:
             raise AuditLogIsAppendOnly
         super().save(*args, **kwargs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -113,11 +113,11 @@ class Host(models.Model):
     def address(self) -> Address:
         """The address as the hypervisor layer takes it."""
         return Address(
-            transport=self.transport,
+            transport=cast(Any, self.transport),
             host_name=self.host_name,
             port=self.port,
             user=self.user,
-            mode=self.mode,
+            mode=cast(Any, self.mode),
             socket=self.socket,
         )
 

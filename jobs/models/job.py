@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.db import models
@@ -131,9 +131,9 @@ class CopyJob(models.Model):
     def target_destination(self) -> Destination:
         """The destination as the hypervisor layer takes it."""
         return Destination(
-            kind=self.destination_kind,
+            kind=cast(Any, self.destination_kind),
             path=self.destination,
-            format=self.destination_format,
+            format=cast(Any, self.destination_format),
         )
 
     @property

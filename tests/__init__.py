@@ -1,0 +1,1 @@
+"""Tests: unit and property, integration, browser."""

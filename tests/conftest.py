@@ -1,0 +1,169 @@
+"""What every test may use: the cast, a small fleet in the database, a real Redis."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from jobs import live
+from jobs.actor import Actor
+from jobs.models import ChainLink, Disk, Domain, Host, Site, StoragePool
+from jobs.roles import ADMINISTRATOR, OPERATOR, VIEWER
+from lab.redis import PrivateRedis
+
+PASSWORD = "correct horse battery"
+
+# --- The cast ----------------------------------------------------------------------
+
+
+def _person(name: str, role: str = "") -> User:
+    user = User.objects.create_user(name, password=PASSWORD)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    """The operator."""
+    return _person("olga", OPERATOR)
+
+
+@pytest.fixture
+def victor(db: None) -> User:
+    """The viewer."""
+    return _person("victor", VIEWER)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    """The administrator."""
+    return _person("ada", ADMINISTRATOR)
+
+
+@pytest.fixture
+def otto(db: None) -> User:
+    """The outsider: he can sign in and has no role."""
+    return _person("otto")
+
+
+def actor_of(user: User) -> Actor:
+    """Return the actor that `user` is on the console."""
+    return Actor(name=user.username, channel="console", user=user)
+
+
+def signed_in(user: User) -> Client:
+    """Return a client in which `user` is signed in."""
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+# --- A small fleet -----------------------------------------------------------------
+
+
+@pytest.fixture
+def site(db: None) -> Site:
+    return Site.objects.get(name="default")
+
+
+@pytest.fixture
+def host(site: Site) -> Host:
+    """A host that answered just now."""
+    now = timezone.now()
+    return Host.objects.create(
+        name="alder",
+        site=site,
+        transport="local",
+        reported_name="alder",
+        libvirt_version=9_000_000,
+        hypervisor_version=7_002_000,
+        hypervisor="QEMU",
+        last_seen_at=now,
+        synced_at=now,
+    )
+
+
+@pytest.fixture
+def pool(host: Host) -> StoragePool:
+    return StoragePool.objects.create(
+        host=host,
+        uuid="0f1e7f7e-0000-4000-8000-000000000001",
+        name="images",
+        kind="dir",
+        active=True,
+        path="/srv/images",
+        capacity=100 * 2**30,
+        allocation=40 * 2**30,
+        available=60 * 2**30,
+        seen_at=timezone.now(),
+    )
+
+
+@pytest.fixture
+def domain(host: Host) -> Domain:
+    """A running, persistent domain."""
+    return Domain.objects.create(
+        host=host,
+        uuid="6f9619ff-8b86-4011-b42d-00cf4fc964ff",
+        name="web",
+        libvirt_id=7,
+        state="running",
+        persistent=True,
+        seen_at=timezone.now(),
+    )
+
+
+@pytest.fixture
+def disk(domain: Domain) -> Disk:
+    """A disk with a backing file."""
+    path = "/srv/images/web.qcow2"
+    disk = Disk.objects.create(
+        domain=domain,
+        target="vda",
+        bus="virtio",
+        device="disk",
+        format="qcow2",
+        source=path,
+        source_kind="file",
+        persistent_source=path,
+        capacity=10 * 2**30,
+        allocation=4 * 2**30,
+        physical=4 * 2**30,
+    )
+    for depth, location in enumerate((path, "/srv/images/base.qcow2")):
+        ChainLink.objects.create(
+            disk=disk, depth=depth, location=location, kind="file", format="qcow2"
+        )
+    return disk
+
+
+# --- Redis -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[PrivateRedis]:
+    """A Redis of this test run's own, on a Unix socket."""
+    with (
+        tempfile.TemporaryDirectory(prefix="blockcopy-") as directory,
+        PrivateRedis(Path(directory)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: PrivateRedis, settings: Any) -> Iterator[None]:
+    """An empty Redis behind `jobs.live`."""
+    settings.REDIS_URL = redis_server.url
+    live.client.cache_clear()
+    live.client().flushall()
+    yield
+    live.client().close()
+    live.client.cache_clear()

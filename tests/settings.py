@@ -1,0 +1,14 @@
+"""The product's settings, with what a test run may choose by itself."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "only for tests")
+os.environ.setdefault("BLOCKCOPY_DEBUG", "true")
+
+from blockcopy_web.settings import *  # noqa: E402, F403
+
+DEBUG = False
+# Signing in must not be what the tests wait for.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
