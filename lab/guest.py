@@ -232,7 +232,7 @@ def boot_domain(guest: Guest) -> ElementTree.Element:
     domain = base_domain(guest, memory=16, cache=8)
     machine = ElementTree.SubElement(domain, "os")
     ElementTree.SubElement(machine, "type", arch="x86_64", machine="pc").text = "hvm"
-    domain.append(_devices(guest))
+    domain.append(devices(guest, serial_port(guest.log.path)))
     return domain
 
 
@@ -248,21 +248,25 @@ def base_domain(guest: Guest, *, memory: int, cache: int) -> ElementTree.Element
     return domain
 
 
-def _devices(guest: Guest) -> ElementTree.Element:
-    devices = ElementTree.Element("devices")
+def devices(guest: Guest, *ports: ElementTree.Element) -> ElementTree.Element:
+    """The devices of a definition: the guest's disks and these serial ports."""
+    element = ElementTree.Element("devices")
     targets: dict[str, int] = {}
     for order, disk in enumerate(guest.disks, start=1):
-        element = _disk(disk, targets)
-        # The BIOS drives only those disks that it may boot from.
-        ElementTree.SubElement(element, "boot", order=str(order))
-        devices.append(element)
-    serial = ElementTree.SubElement(devices, "serial", type="file")
-    ElementTree.SubElement(serial, "source", path=str(guest.log.path), append="on")
-    ElementTree.SubElement(devices, "memballoon", model="none")
-    return devices
+        element.append(_disk(disk, order, targets))
+    element.extend(ports)
+    ElementTree.SubElement(element, "memballoon", model="none")
+    return element
 
 
-def _disk(disk: GuestDisk, targets: dict[str, int]) -> ElementTree.Element:
+def serial_port(path: Path) -> ElementTree.Element:
+    """A serial port that adds what it is told to a file."""
+    port = ElementTree.Element("serial", type="file")
+    ElementTree.SubElement(port, "source", path=str(path), append="on")
+    return port
+
+
+def _disk(disk: GuestDisk, order: int, targets: dict[str, int]) -> ElementTree.Element:
     prefix = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}[disk.bus]
     number = targets[prefix] = targets.get(prefix, -1) + 1
     element = ElementTree.Element("disk", type="file", device="disk")
@@ -270,6 +274,8 @@ def _disk(disk: GuestDisk, targets: dict[str, int]) -> ElementTree.Element:
     ElementTree.SubElement(element, "source", file=str(disk.path))
     target = f"{prefix}{chr(ord('a') + number)}"
     ElementTree.SubElement(element, "target", dev=target, bus=disk.bus)
+    # The BIOS drives only those disks that it may boot from.
+    ElementTree.SubElement(element, "boot", order=str(order))
     if disk.read_only:
         ElementTree.SubElement(element, "readonly")
     if disk.shareable:
