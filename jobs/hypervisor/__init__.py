@@ -33,7 +33,16 @@ from jobs.hypervisor.errors import (
     Refused,
     StillEnding,
 )
+from jobs.hypervisor.eventloop import start_event_loop
+from jobs.hypervisor.events import (
+    BlockJobEvent,
+    ConnectionClosed,
+    Event,
+    LifecycleEvent,
+    Subscription,
+)
 from jobs.hypervisor.host import Hypervisor
+from jobs.hypervisor.pool import close_all, connection
 from jobs.hypervisor.records import (
     ChainLink,
     CopyOptions,
@@ -54,7 +63,9 @@ __all__ = [
     "Address",
     "AddressError",
     "AddressPolicy",
+    "BlockJobEvent",
     "ChainLink",
+    "ConnectionClosed",
     "CopyOptions",
     "Destination",
     "DestinationError",
@@ -67,6 +78,7 @@ __all__ = [
     "DomainNotFound",
     "DomainNotRunning",
     "DomainObservation",
+    "Event",
     "HostBusy",
     "HostFacts",
     "HostUnreachable",
@@ -77,6 +89,7 @@ __all__ = [
     "InvalidOption",
     "Inventory",
     "JobActive",
+    "LifecycleEvent",
     "Mirror",
     "NoAnswer",
     "NoJob",
@@ -87,9 +100,13 @@ __all__ = [
     "Refused",
     "Started",
     "StillEnding",
+    "Subscription",
     "check",
     "check_bandwidth",
     "check_options",
+    "close_all",
+    "connection",
+    "start_event_loop",
     "to_xml",
     "uri",
     "validate",

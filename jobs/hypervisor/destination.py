@@ -77,6 +77,34 @@ def _check_lengths(path: str) -> None:
         raise DestinationError("path", "The path is too long.")
 
 
+def location(source: ElementTree.Element | None) -> str:
+    """One text for a `<source>` of any type; "" for none.
+
+    Network sources become `protocol://host:port/name`, volumes `pool/volume`.
+    """
+    if source is None:
+        return ""
+    for attribute in ("file", "dev", "dir"):
+        if value := source.get(attribute):
+            return value
+    if protocol := source.get("protocol"):
+        return _network_location(protocol, source)
+    if volume := source.get("volume"):
+        return f"{source.get('pool', '')}/{volume}"
+    return source.get("path", "")
+
+
+def _network_location(protocol: str, source: ElementTree.Element) -> str:
+    name = source.get("name", "")
+    host = source.find("host")
+    if host is None:
+        return f"{protocol}:///{name}"
+    if socket := host.get("socket"):
+        return f"{protocol}+unix:///{name}?socket={socket}"
+    port = f":{host.get('port')}" if host.get("port") else ""
+    return f"{protocol}://{host.get('name', '')}{port}/{name}"
+
+
 def to_xml(destination: Destination) -> str:
     """The `<disk>` for virDomainBlockCopy, checked.
 
@@ -105,20 +133,14 @@ def check_bandwidth(bytes_per_second: int) -> None:
 
 def _check_granularity(value: int) -> None:
     _check_number("granularity", value)
-    if value == 0:
-        return
     if value & (value - 1):
-        raise InvalidOption(
-            "The granularity must be a power of two.", field="granularity"
-        )
-    if not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
-        raise InvalidOption(
-            "The granularity must be between 512 bytes and 64 MiB.", field="granularity"
+        raise InvalidOption.of("granularity", "granularity must be a power of two.")
+    if value and not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
+        raise InvalidOption.of(
+            "granularity", "granularity must be between 512 bytes and 64 MiB."
         )
 
 
 def _check_number(field: str, value: int) -> None:
     if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
-        raise InvalidOption(
-            f"{field} must be a whole number from 0 to 2⁶³ - 1.", field=field
-        )
+        raise InvalidOption.of(field, f"{field} must be a whole number, 0 to 2⁶³ - 1.")

@@ -152,11 +152,14 @@ class InvalidOption(HypervisorError):
     cause = "An option of the copy has an impossible value."
     remedy = "Correct the value."
 
-    def __init__(
-        self, text: str = "", *, field: str = "", code: int | None = None
-    ) -> None:
-        super().__init__(text, code=code)
-        self.field = field
+    field = ""
+
+    @classmethod
+    def of(cls, field: str, message: str) -> InvalidOption:
+        """An error of our own about one option."""
+        error = cls(message, cause=message)
+        error.field = field
+        return error
 
 
 class Refused(HypervisorError):

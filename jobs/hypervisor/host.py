@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from jobs.hypervisor import blockcopy
 from jobs.hypervisor.destination import Destination
+from jobs.hypervisor.inventory import facts, inventory
+from jobs.hypervisor.link import Link
+from jobs.hypervisor.observation import observe
 from jobs.hypervisor.records import (
     CopyOptions,
     DomainObservation,
@@ -14,6 +18,7 @@ from jobs.hypervisor.records import (
     Inventory,
     Started,
 )
+from jobs.hypervisor.repair import repair_persistent
 
 
 class Hypervisor(Protocol):
@@ -63,3 +68,42 @@ class Hypervisor(Protocol):
 
         Does so only if it still names `source` for that disk; True if it was changed.
         """
+
+
+class LibvirtHypervisor:
+    """A Hypervisor over one libvirt connection; the work is in the modules named."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def facts(self) -> HostFacts:
+        return facts(self._link)
+
+    def inventory(self) -> Inventory:
+        return inventory(self._link)
+
+    def observe(
+        self, domain_uuid: str, progress_of: Collection[str] = ()
+    ) -> DomainObservation:
+        return observe(self._link, domain_uuid, progress_of)
+
+    def start(
+        self,
+        domain_uuid: str,
+        disk: str,
+        destination: Destination,
+        options: CopyOptions,
+    ) -> Started:
+        return blockcopy.start(self._link, domain_uuid, disk, destination, options)
+
+    def set_speed(self, identity: Identity, bytes_per_second: int) -> int:
+        return blockcopy.set_speed(self._link, identity, bytes_per_second)
+
+    def pivot(self, identity: Identity) -> None:
+        blockcopy.pivot(self._link, identity)
+
+    def end(self, identity: Identity) -> None:
+        blockcopy.end(self._link, identity)
+
+    def repair_persistent(self, identity: Identity, source: str) -> bool:
+        return repair_persistent(self._link, identity, source)

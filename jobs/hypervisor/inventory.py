@@ -1,0 +1,156 @@
+"""Everything that a host has: domains with their disks, and storage pools.
+
+Hosts change while they are read, and single guests or pools can hang: what vanishes
+midway is left out, what does not answer is left without its sizes or named as unread,
+and the rest is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree.ElementTree import Element
+
+import libvirt
+
+from jobs.hypervisor import domain_xml
+from jobs.hypervisor.errors import (
+    DomainNotFound,
+    HostBusy,
+    HostUnreachable,
+    HypervisorError,
+)
+from jobs.hypervisor.link import Link
+from jobs.hypervisor.observation import (
+    DAEMON_SECONDS,
+    QEMU_SECONDS,
+    persistent_sources,
+    state_name,
+)
+from jobs.hypervisor.pools import pools
+from jobs.hypervisor.records import DiskFacts, DomainFacts, HostFacts, Inventory
+from jobs.hypervisor.translation import translate
+
+# The first question after a daemon's start makes it probe its QEMU, for seconds.
+FACTS_SECONDS = 60.0
+
+# Capacity, allocation and physical size by target; only of disks that could tell.
+Sizes = Mapping[str, tuple[int, int, int]]
+
+
+def facts(link: Link) -> HostFacts:
+    """See Hypervisor.facts."""
+
+    def call(connection: libvirt.virConnect) -> HostFacts:
+        capabilities = domain_xml.parse(connection.getCapabilities())
+        return HostFacts(
+            hostname=connection.getHostname(),
+            uuid=capabilities.findtext("./host/uuid", ""),
+            hypervisor=connection.getType(),
+            libvirt_version=connection.getLibVersion(),
+            hypervisor_version=connection.getVersion(),
+        )
+
+    return link.ask(FACTS_SECONDS, call)
+
+
+def inventory(link: Link) -> Inventory:
+    """See Hypervisor.inventory."""
+    host = facts(link)
+    domains: list[DomainFacts] = []
+    unread: list[str] = []
+    for uuid in link.ask(DAEMON_SECONDS, _domain_uuids):
+        try:
+            domains.append(_domain(link, uuid))
+        except DomainNotFound:
+            continue  # it has gone since the list was read
+        except HostUnreachable:
+            raise
+        except HypervisorError:
+            unread.append(uuid)
+    return Inventory(host, tuple(domains), pools(link), tuple(unread))
+
+
+def _domain_uuids(connection: libvirt.virConnect) -> list[str]:
+    return [domain.UUIDString() for domain in connection.listAllDomains()]
+
+
+def _domain(link: Link, uuid: str) -> DomainFacts:
+    """One domain; without sizes where its QEMU or its storage does not answer."""
+    read = link.ask(DAEMON_SECONDS, lambda c: _read(c, uuid), about=f"{uuid} XML")
+    domain, live, state, lasting = read
+    targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
+    try:
+        sizes = link.ask(QEMU_SECONDS, lambda c: _sizes(c, domain, targets), about=uuid)
+    except HostBusy:
+        sizes = {}
+    return DomainFacts(
+        uuid=uuid,
+        name=domain.name(),
+        domain_id=domain_xml.domain_id(live),
+        state=state_name(state[0]),
+        state_reason=state[1],
+        persistent=lasting is not None,
+        disks=tuple(
+            _disk(target, disk, (lasting or {}).get(target), sizes)
+            for target, disk in domain_xml.disks(live).items()
+        ),
+    )
+
+
+_Read = tuple[libvirt.virDomain, Element, list[int], dict[str, str] | None]
+
+
+def _read(connection: libvirt.virConnect, uuid: str) -> _Read:
+    """The domain, its live XML, its state, and its persistent sources if it has any."""
+    domain = connection.lookupByUUIDString(uuid)
+    state = domain.state()
+    live = domain_xml.parse(domain.XMLDesc())
+    lasting = persistent_sources(domain, live) if domain.isPersistent() else None
+    return domain, live, state, lasting
+
+
+def _sizes(
+    connection: libvirt.virConnect, domain: libvirt.virDomain, targets: list[str]
+) -> Sizes:
+    found = {}
+    for target in targets:
+        try:
+            capacity, allocation, physical = domain.blockInfo(target)
+        except libvirt.libvirtError as error:
+            _tolerate(connection, error)
+        else:
+            found[target] = (capacity, allocation, physical)
+    return found
+
+
+def _tolerate(connection: libvirt.virConnect, error: libvirt.libvirtError) -> None:
+    """Raise again what is not just about one disk (a missing file, a server away)."""
+    if isinstance(translate(error, connection), HostUnreachable | HostBusy):
+        raise error
+
+
+def _filled(disk: Element) -> bool:
+    return domain_xml.source(disk) != ""
+
+
+def _disk(
+    target: str, disk: Element, persistent_source: str | None, sizes: Sizes
+) -> DiskFacts:
+    attachment = disk.find("target")
+    capacity, allocation, physical = sizes.get(target, (None, None, None))
+    return DiskFacts(
+        target=target,
+        bus=attachment.get("bus", "") if attachment is not None else "",
+        device=disk.get("device", "disk"),
+        format=domain_xml.format_of(disk),
+        source=domain_xml.source(disk),
+        source_kind=disk.get("type", ""),
+        persistent_source=persistent_source,
+        read_only=disk.find("readonly") is not None,
+        shareable=disk.find("shareable") is not None,
+        capacity=capacity,
+        allocation=allocation,
+        physical=physical,
+        chain=domain_xml.chain(disk),
+        mirror=domain_xml.mirror(disk),
+    )

@@ -1,0 +1,68 @@
+"""A host's storage pools."""
+
+from __future__ import annotations
+
+import libvirt
+
+from jobs.hypervisor import domain_xml
+from jobs.hypervisor.errors import HostUnreachable, HypervisorError
+from jobs.hypervisor.link import Link
+from jobs.hypervisor.records import PoolFacts
+
+LIST_SECONDS = 25.0
+# A pool on a network file system that is away can hang.
+POOL_SECONDS = 5.0
+
+
+def pools(link: Link) -> tuple[PoolFacts, ...]:
+    """All pools that answer; none where the host has no storage driver."""
+    try:
+        uuids = link.ask(LIST_SECONDS, _uuids, about="pools")
+    except HostUnreachable:
+        raise
+    except HypervisorError:
+        return ()
+    found = (_pool(link, uuid) for uuid in uuids)
+    return tuple(pool for pool in found if pool is not None)
+
+
+def _uuids(connection: libvirt.virConnect) -> list[str]:
+    return [pool.UUIDString() for pool in connection.listAllStoragePools()]
+
+
+def _pool(link: Link, uuid: str) -> PoolFacts | None:
+    """One pool, or None if it went away or does not answer."""
+    try:
+        return link.ask(POOL_SECONDS, lambda c: _read(c, uuid), about=f"pool {uuid}")
+    except HostUnreachable:
+        raise
+    except HypervisorError:
+        return None
+
+
+def _read(connection: libvirt.virConnect, uuid: str) -> PoolFacts:
+    pool = connection.storagePoolLookupByUUIDString(uuid)
+    active = bool(pool.isActive())
+    if active:
+        _refresh(pool)
+    _, capacity, allocation, available = pool.info()
+    description = domain_xml.parse(pool.XMLDesc())
+    return PoolFacts(
+        uuid=uuid,
+        name=pool.name(),
+        kind=description.get("type", ""),
+        active=active,
+        path=description.findtext("./target/path", ""),
+        capacity=capacity,
+        allocation=allocation,
+        available=available,
+    )
+
+
+def _refresh(pool: libvirt.virStoragePool) -> None:
+    """Free space is that of the last refresh, and copies make files behind the pool's
+    back. A pool that refuses (it is building a volume) tells its last numbers."""
+    try:
+        pool.refresh()
+    except libvirt.libvirtError:
+        return
