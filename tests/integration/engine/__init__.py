@@ -1,0 +1,1 @@
+"""The engine on real hosts: tasks called by hand, no worker in between."""
