@@ -61,8 +61,9 @@ class Address:
 class AddressPolicy:
     """What the server's settings allow and add; never anything from a user.
 
-    Without `socket_prefixes` no socket may be used. The paths are a private key and
-    a known-hosts file for ssh, and a directory of certificates for TLS.
+    Without `socket_prefixes` no socket may be used. `ssh_key` is a private key and
+    `known_hosts` the only host keys to trust; without the latter ssh uses the files of
+    its own user. `pki_path` is a directory of certificates for TLS.
     """
 
     socket_prefixes: tuple[str, ...] = ()
@@ -95,10 +96,17 @@ def uri(address: Address, policy: AddressPolicy) -> str:
     if address.transport == "socket":
         path = quote(_allowed_socket(address.socket, policy), safe="/")
         return f"qemu+unix:///{address.mode}?socket={path}"
-    query = urlencode(_query(address, policy), safe="/", quote_via=quote)
-    return f"qemu+{address.transport}://{_authority(address)}/{address.mode}" + (
+    query = urlencode(_query(address, policy), safe="/,", quote_via=quote)
+    return f"qemu+{_driver(address, policy)}://{_authority(address)}/{address.mode}" + (
         f"?{query}" if query else ""
     )
+
+
+def _driver(address: Address, policy: AddressPolicy) -> str:
+    """libvirt hands a known-hosts file to libssh, but not to the ssh program."""
+    if address.transport == "ssh" and policy.known_hosts:
+        return "libssh"
+    return address.transport
 
 
 def _query(address: Address, policy: AddressPolicy) -> dict[str, str]:
@@ -107,6 +115,10 @@ def _query(address: Address, policy: AddressPolicy) -> dict[str, str]:
     query = {"no_tty": "1"}  # ssh would otherwise ask for a password and hang
     if policy.ssh_key:
         query["keyfile"] = policy.ssh_key
+    if policy.known_hosts:
+        query["known_hosts"] = policy.known_hosts
+        query["known_hosts_verify"] = "normal"
+        query["sshauth"] = "agent,privkey"
     return query
 
 

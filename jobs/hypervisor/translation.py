@@ -50,15 +50,35 @@ class Row:
         )
 
 
-INTERNAL, NO_SUPPORT, NO_CONNECT, INVALID_CONN = 1, 3, 5, 6
-INVALID_ARG, OPERATION_FAILED, NO_SOURCE = 8, 9, 19
-XML_ERROR, OPERATION_DENIED, XML_DETAIL, SYSTEM_ERROR, RPC = 27, 29, 35, 38, 39
-NO_DOMAIN, AUTH_FAILED, OPERATION_INVALID = 42, 45, 55
-CONFIG_UNSUPPORTED, OPERATION_TIMEOUT, ARGUMENT_UNSUPPORTED = 67, 68, 74
-AUTH_CANCELLED, AUTH_UNAVAILABLE, ACCESS_DENIED = 79, 80, 88
-OVERFLOW, BLOCK_COPY_ACTIVE, OPERATION_UNSUPPORTED = 82, 83, 84
+INTERNAL = libvirt.VIR_ERR_INTERNAL_ERROR
+NO_SUPPORT = libvirt.VIR_ERR_NO_SUPPORT
+NO_CONNECT = libvirt.VIR_ERR_NO_CONNECT
+INVALID_CONN = libvirt.VIR_ERR_INVALID_CONN
+INVALID_ARG = libvirt.VIR_ERR_INVALID_ARG
+OPERATION_FAILED = libvirt.VIR_ERR_OPERATION_FAILED
+NO_SOURCE = libvirt.VIR_ERR_NO_SOURCE
+XML_ERROR = libvirt.VIR_ERR_XML_ERROR
+OPERATION_DENIED = libvirt.VIR_ERR_OPERATION_DENIED
+XML_DETAIL = libvirt.VIR_ERR_XML_DETAIL
+SYSTEM_ERROR = libvirt.VIR_ERR_SYSTEM_ERROR
+RPC = libvirt.VIR_ERR_RPC
+NO_DOMAIN = libvirt.VIR_ERR_NO_DOMAIN
+AUTH_FAILED = libvirt.VIR_ERR_AUTH_FAILED
+OPERATION_INVALID = libvirt.VIR_ERR_OPERATION_INVALID
+CONFIG_UNSUPPORTED = libvirt.VIR_ERR_CONFIG_UNSUPPORTED
+OPERATION_TIMEOUT = libvirt.VIR_ERR_OPERATION_TIMEOUT
+ARGUMENT_UNSUPPORTED = libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED
+AUTH_CANCELLED = libvirt.VIR_ERR_AUTH_CANCELLED
+OVERFLOW = libvirt.VIR_ERR_OVERFLOW
+BLOCK_COPY_ACTIVE = libvirt.VIR_ERR_BLOCK_COPY_ACTIVE
+OPERATION_UNSUPPORTED = libvirt.VIR_ERR_OPERATION_UNSUPPORTED
+ACCESS_DENIED = libvirt.VIR_ERR_ACCESS_DENIED
+AUTH_UNAVAILABLE = libvirt.VIR_ERR_AUTH_UNAVAILABLE
+LIBSSH = libvirt.VIR_ERR_LIBSSH
 
 _CHECK_ADDRESS = "Check the host's transport, mode, name and port."
+_CREDENTIALS = "The host does not accept the console's credentials."
+_CHECK_CREDENTIALS = "Check the console's key or certificate and what the host trusts."
 _FREE_SPACE = "Free some space there, or choose another destination."
 _RIGHTS = (
     "Let the user that runs QEMU on the host write there; with SELinux or AppArmor "
@@ -213,31 +233,32 @@ TABLE: tuple[Row, ...] = (
         False,
     ),
     Row(
-        (AUTH_FAILED, AUTH_CANCELLED, AUTH_UNAVAILABLE),
-        "",
-        HostUnreachable,
-        "The host does not accept the console's credentials.",
-        "Check the console's key or certificate and what the host trusts.",
-        False,
-    ),
-    Row(
-        (SYSTEM_ERROR, INTERNAL, RPC),
-        r"host key verification failed",
+        (SYSTEM_ERROR, AUTH_FAILED, LIBSSH),
+        r"host key",
         HostUnreachable,
         "The host's ssh key is unknown or has changed.",
         "Put the right key into the console's known-hosts file.",
         False,
     ),
     Row(
-        (SYSTEM_ERROR, INTERNAL, RPC),
-        r"permission denied \(|cannot read ca|certificate",
+        (SYSTEM_ERROR, INTERNAL, RPC, LIBSSH),
+        r"permission denied \(|failed to authenticate|keyboard interactive"
+        r"|cannot read ca|certificate",
         HostUnreachable,
-        "The host does not accept the console's credentials, or they are missing.",
-        "Check the console's key or certificate and what the host trusts.",
+        _CREDENTIALS,
+        _CHECK_CREDENTIALS,
+        False,
+    ),
+    Row(
+        (AUTH_FAILED, AUTH_CANCELLED, AUTH_UNAVAILABLE),
+        "",
+        HostUnreachable,
+        _CREDENTIALS,
+        _CHECK_CREDENTIALS,
         False,
     ),
     Row((INTERNAL, SYSTEM_ERROR, RPC, NO_CONNECT), _BROKEN, HostUnreachable),
-    Row((RPC, NO_CONNECT, INVALID_CONN), "", HostUnreachable),
+    Row((RPC, NO_CONNECT, INVALID_CONN, LIBSSH), "", HostUnreachable),
     # Whatever is left of these codes.
     Row(
         (NO_SUPPORT,),
