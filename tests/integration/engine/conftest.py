@@ -11,7 +11,7 @@ import pytest
 from jobs import tasks
 from jobs.hypervisor import close_all
 from jobs.models import Disk, Host, Site
-from lab.guest import MIB, Guest, GuestDisk, define_and_start
+from lab.guest import MIB, Format, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
 from tests.workers import Workers, workers
 
@@ -41,6 +41,7 @@ def real_host(
     )
 
 
+FORMAT: Format = "qcow2"
 MakeDisk = Callable[..., tuple[Guest, Disk]]
 
 
@@ -55,7 +56,7 @@ def make_disk(lab_host: PrivateHost, real_host: Host) -> Iterator[MakeDisk]:
         image = GuestDisk(
             lab_host.images / f"{name}.qcow2",
             data=data_mib * MIB,
-            backing=("qcow2",) * layers,
+            backing=(FORMAT,) * layers,
         )
         guest = define_and_start(lab_host, name, [image], **options)
         started.append(guest)

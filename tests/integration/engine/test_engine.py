@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import actions, reconcile, tasks
+from jobs import actions, live, tasks
 from jobs.actor import SYSTEM, Actor
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import State, WhenReady
@@ -116,7 +116,7 @@ def test_cancel_says_what_it_leaves(
     job = request(guest, disk, operator, options=SLOW)
     workers.until(job, State.COPYING)
     workers.sweep()
-    assert reconcile.live.progress_of([job.pk])[job.pk].end > 0
+    assert live.progress_of([job.pk])[job.pk].end > 0
 
     actions.perform(actions.CANCEL, job, operator)
     workers.until(job, State.CANCELLED)
