@@ -70,7 +70,10 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 elif _database["ENGINE"].endswith("postgresql"):
-    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": True}
+    # A thread that waits for a hypervisor keeps its connection, so there must be one
+    # for each thread of a worker.
+    _pool = {"min_size": 1, "max_size": env.int("BLOCKCOPY_DATABASE_CONNECTIONS", 20)}
+    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
 else:
     raise ImproperlyConfigured("DATABASE_URL must name PostgreSQL or SQLite.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -136,11 +136,22 @@ class Host(models.Model):
         return (timezone.now() - self.last_seen_at).total_seconds()
 
     def clean(self) -> None:
-        """Refuse an address that the hypervisor layer would refuse."""
+        """Refuse an address that can't be, and to lose sight of running jobs."""
+        self._keep_running_jobs_in_sight()
         try:
             validate(self.address, address_policy())
         except AddressError as error:
             raise ValidationError({error.field: str(error)}) from error
+
+    def _keep_running_jobs_in_sight(self) -> None:
+        old = Host.objects.filter(pk=self.pk).first()
+        if old is None or (old.address == self.address and self.enabled):
+            return
+        if self.jobs.active().exists():
+            raise ValidationError(
+                "Copies are active on this host: end them before the host is disabled "
+                "or reached in another way."
+            )
 
 
 class StoragePool(models.Model):

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 
 from jobs import actions
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import State, WhenReady
-from jobs.models import AuditEntry, ChainLink, CopyJob, Disk, Domain
+from jobs.models import AuditEntry, ChainLink, CopyJob, Disk, Domain, Host, Site
 from jobs.preflight import CopyRequest
 from tests.conftest import actor_of
 
@@ -219,3 +220,30 @@ def test_speed(job: CopyJob, olga: User) -> None:
 def test_the_requests_policy_is_kept(disk: Disk, olga: User) -> None:
     request = CopyRequest(disk, NEW, when_ready=WhenReady.PIVOT)
     assert actions.request_copy(request, actor_of(olga)).when_ready == WhenReady.PIVOT
+
+
+# --- Hosts -------------------------------------------------------------------------
+
+
+def test_a_host_with_active_jobs_keeps_its_address(job: CopyJob, ada: User) -> None:
+    host = job.host
+    host.enabled = False
+    with pytest.raises(ValidationError, match="Copies are active"):
+        actions.save_host(host, actor_of(ada))
+    host.refresh_from_db()
+    assert host.enabled
+
+
+def test_adding_and_changing_a_host(site: Site, ada: User, olga: User) -> None:
+    host = Host(name="birch", site=site, transport="ssh", host_name="birch.example")
+    with pytest.raises(actions.Denied):
+        actions.save_host(host, actor_of(olga))
+    actions.save_host(host, actor_of(ada))
+    host.host_name = "-oProxyCommand=evil"
+    with pytest.raises(ValidationError):
+        actions.save_host(host, actor_of(ada))
+    host.host_name = "birch.example.org"
+    actions.save_host(host, actor_of(ada))
+    done = AuditEntry.objects.filter(object_type="host", outcome="done").order_by("id")
+    assert [entry.action for entry in done] == ["add host", "change host"]
+    assert done[1].intent == "host_name: birch.example → birch.example.org"
