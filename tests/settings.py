@@ -7,7 +7,7 @@ import os
 os.environ.setdefault("SECRET_KEY", "only for tests")
 os.environ.setdefault("BLOCKCOPY_DEBUG", "true")
 
-from blockcopy_web.settings import *  # noqa: E402, F403
+from blockcopy_web.settings import *  # noqa: F403
 
 DEBUG = False
 # Signing in must not be what the tests wait for.
