@@ -1,10 +1,17 @@
-"""A PostgreSQL cluster of our own, on a Unix socket, with no port."""
+"""A PostgreSQL cluster of our own, on a Unix socket, with no port.
+
+`python -m lab.postgres COMMAND …` runs a command with DATABASE_URL naming a new one.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -122,3 +129,19 @@ def _programs() -> Path:
     if not found:
         raise LabError("There is no PostgreSQL: install the package postgresql.")
     return found[max(found)]
+
+
+def main(command: list[str]) -> int:
+    """Run a command against a cluster made for it; return its exit status."""
+    var = Path(__file__).resolve().parent.parent / "var"
+    var.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-", dir=var) as directory,
+        PrivatePostgres(Path(directory)) as cluster,
+    ):
+        environment = {**os.environ, "DATABASE_URL": cluster.url()}
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

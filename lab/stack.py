@@ -65,7 +65,7 @@ class Stack:
         return Service(
             name,
             ["bash", "-c", commands[name]],
-            log=self.directory / "log" / f"{name}.log",
+            log=self.log_directory / f"{name}.log",
             environment=self.environment,
             folder=PROJECT,
         )
@@ -74,6 +74,10 @@ class Stack:
     def services(self) -> tuple[Service, ...]:
         """The console's own processes, in the order in which they are started."""
         return (self.worker, self.beat, self.listener, self.web)
+
+    @property
+    def log_directory(self) -> Path:
+        return self.directory / "log"
 
     @property
     def url(self) -> str:
