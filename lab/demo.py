@@ -37,7 +37,7 @@ class Demo:
         shutil.rmtree(directory, ignore_errors=True)
         self.directory = directory
         self.password = f"demo-{secrets.token_hex(4)}"
-        self.fleet = Fleet(directory, VAR / "cache" / "capabilities")
+        self.fleet = Fleet(directory)
         sockets = [str(host.socket.parent) for host in self.fleet.hosts]
         settings = {"BLOCKCOPY_SOCKET_PREFIXES": ":".join(sockets)}
         self.console = Stack(directory, settings, port=port)

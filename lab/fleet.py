@@ -17,24 +17,16 @@ PAUSE = 0.05
 
 
 class Fleet:
-    """The hosts "alder" and "birch" below `directory`, with two storage pools each.
-
-    `capabilities` is a folder where QEMU's capabilities are kept from run to run.
-    """
+    """The hosts "alder" and "birch" below `directory`, with two storage pools each."""
 
     description = (
         "Two hosts, alder and birch, run guests that write all the time. Each host has"
         "\n  two storage pools, images and fast: copy a disk from one to the other."
     )
 
-    def __init__(self, directory: Path, capabilities: Path) -> None:
-        self._capabilities = capabilities
-        self.alder = PrivateHost(
-            directory / "alder", "alder", capabilities_from=capabilities
-        )
-        self.birch = PrivateHost(
-            directory / "birch", "birch", capabilities_from=capabilities
-        )
+    def __init__(self, directory: Path) -> None:
+        self.alder = PrivateHost(directory / "alder", "alder")
+        self.birch = PrivateHost(directory / "birch", "birch")
         self.guests: dict[str, Guest] = {}
 
     @property
@@ -54,7 +46,6 @@ class Fleet:
         except BaseException:
             self.stop()
             raise
-        self.alder.save_capabilities(self._capabilities)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
+import tempfile
 import uuid as uuids
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,9 @@ from lab.sockets import SocketFolder
 # processes only, on a short path that every Debian has and nothing here reads.
 _SHORT_CONFIGURATION = "/boot"
 
+# Kept from run to run; libvirt itself notices when QEMU or the kernel has changed.
+_CAPABILITIES = Path(__file__).resolve().parent.parent / "var/cache/capabilities"
+
 # stdio_handler: without it libvirt starts a virtlogd, which has no place here.
 _QEMU_CONF = """\
 stdio_handler = "file"
@@ -34,9 +37,10 @@ class PrivateHost:
     """One private libvirt daemon and its guests, below `directory`.
 
     `name` is the host name that the daemon reports. The UUID follows from the folder
-    and the name unless it is given. `capabilities_from` is another host or a folder
-    kept by `save_capabilities`; it spares QEMU's capability probe of 1 to 5 seconds.
-    `configuration` is added to libvirtd.conf; `listen` makes the daemon listen on TCP.
+    and the name unless it is given. libvirt's probe of QEMU's capabilities takes 1 to 5
+    seconds; a host takes them over from `capabilities_from`, or from those kept of the
+    last host that was stopped. `configuration` is added to libvirtd.conf; `listen` makes
+    the daemon listen on TCP.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class PrivateHost:
         name: str,
         *,
         uuid: str | None = None,
-        capabilities_from: PrivateHost | Path | None = None,
+        capabilities_from: PrivateHost | None = None,
         configuration: str = "",
         listen: bool = False,
     ) -> None:
@@ -57,8 +61,8 @@ class PrivateHost:
         self._listen = ["--listen"] if listen else []
         self._runtime = SocketFolder(self.directory / "run", "libvirt/libvirt-sock")
         self._write_folders(configuration)
-        if capabilities_from is not None:
-            self._copy_capabilities(capabilities_from)
+        known = capabilities_from.capabilities if capabilities_from else _CAPABILITIES
+        _copy_files(known, self.capabilities)
         self._cell = Cell(name, self._environment(), farewell=self._runtime.farewell)
 
     # -- where things are ------------------------------------------------------------
@@ -91,16 +95,6 @@ class PrivateHost:
         (self.directory / "hosts").write_text(
             f"127.0.0.1 localhost {self.name}\n::1 localhost\n"
         )
-
-    def _copy_capabilities(self, origin: PrivateHost | Path) -> None:
-        folder = origin.capabilities if isinstance(origin, PrivateHost) else origin
-        if folder.is_dir():
-            shutil.copytree(folder, self.capabilities, dirs_exist_ok=True)
-
-    def save_capabilities(self, folder: Path) -> None:
-        """Keep QEMU's capabilities for hosts to come; libvirt checks their age."""
-        if self.capabilities.is_dir():
-            shutil.copytree(self.capabilities, folder, dirs_exist_ok=True)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -162,6 +156,7 @@ class PrivateHost:
         """End the daemon and all guests at once. Images and definitions stay."""
         self._cell.stop()
         self._runtime.remove()
+        _copy_files(self.capabilities, _CAPABILITIES)
 
     def _end_daemon(self, number: signal.Signals) -> None:
         pid = self._daemon_pid()
@@ -214,3 +209,12 @@ class PrivateHost:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _copy_files(origin: Path, target: Path) -> None:
+    """Copy the files of a folder, each at one stroke: others may copy there too."""
+    for path in origin.glob("*.xml"):
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target, delete=False) as copy:
+            copy.write(path.read_bytes())
+        Path(copy.name).replace(target / path.name)
