@@ -37,10 +37,10 @@ class PrivateHost:
     """One private libvirt daemon and its guests, below `directory`.
 
     `name` is the host name that the daemon reports. The UUID follows from the folder
-    and the name unless it is given. libvirt's probe of QEMU's capabilities takes 1 to 5
-    seconds; a host takes them over from `capabilities_from`, or from those kept of the
-    last host that was stopped. `configuration` is added to libvirtd.conf; `listen` makes
-    the daemon listen on TCP.
+    and the name unless it is given. To probe QEMU's capabilities takes libvirt 1 to 5
+    seconds; a host takes over those of `capabilities_from`, or those kept of the last
+    host that was stopped. `configuration` is added to libvirtd.conf; `listen` makes the
+    daemon listen on TCP.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PrivateHost:
     @property
     def capabilities(self) -> Path:
         """What libvirt remembers of QEMU's capabilities, one file per binary."""
-        return self.directory / "cache" / "libvirt" / "qemu" / "capabilities"
+        return self.directory / "cache/libvirt/qemu/cache/capabilities"
 
     def _write_folders(self, configuration: str) -> None:
         for folder in ("config/libvirt", "data", "cache", "images", "serial", "log"):
