@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ratios against the thing compared, measured in one run."""
