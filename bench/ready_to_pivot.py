@@ -201,7 +201,7 @@ def rig(directory: Path, *, postgresql: bool) -> Iterator[tuple[PrivateHost, Con
         environment = {"BLOCKCOPY_SOCKET_PREFIXES": str(host.socket.parent)}
         if postgresql:
             server = up.enter_context(PrivatePostgres(directory / "postgresql"))
-            environment["DATABASE_URL"] = server.url
+            environment["DATABASE_URL"] = server.url()
         stack = up.enter_context(Stack(directory / "console", environment))
         stack.add_user("olga", "operator", PASSWORD)
         stack.add_host(host)
