@@ -1,0 +1,253 @@
+"""The command line's grammar. Each leaf sets `command`, a function of a Call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+from django.core.management import CommandParser
+
+from jobs.audit import Outcome
+from jobs.commandline import copies, domains, hosts, log, users
+from jobs.commandline.answer import Command
+from jobs.lifecycle import State, WhenReady
+from jobs.models import Host
+from jobs.roles import ROLES
+from jobs.units import parse_bytes
+
+EXIT_STATUSES = (
+    "Exit status: 0 if it did what it was asked (with --wait: reached), 1 if it was "
+    "refused or failed, 2 for a wrong command line, 3 if the time to wait was over."
+)
+
+
+class Parser(CommandParser):
+    """A parser whose errors are its own leaf's, and JSON too where that is asked."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; arguments that nobody knows are an error here, at their leaf."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+    def error(self, message: str) -> Any:
+        """End with the usage, the message and status 2."""
+        if self.called_from_command_line and "--json" in sys.argv:
+            print(json.dumps({"error": message}))
+        return super().error(message)
+
+
+Subparsers = Any  # argparse has no public name for what add_subparsers returns
+
+
+def add_commands(parser: CommandParser) -> None:
+    """Add every command to `parser`."""
+    parser.epilog = EXIT_STATUSES
+    nouns = _below(parser, "noun", parser_class=Parser)
+    for name, what, add in (
+        ("host", "libvirt hosts", _add_host_commands),
+        ("domain", "domains and their disks", _add_domain_commands),
+        ("job", "copy jobs", _add_job_commands),
+        ("audit", "the audit log", _add_audit_commands),
+        ("user", "users and their roles", _add_user_commands),
+    ):
+        noun = nouns.add_parser(name, help=what, description=what, allow_abbrev=False)
+        add(_below(noun, "act"))
+
+
+def _below(parser: CommandParser, what: str, **kwargs: Any) -> Subparsers:
+    return parser.add_subparsers(
+        dest=what, metavar=what.upper(), required=True, **kwargs
+    )
+
+
+def _leaf(acts: Subparsers, name: str, command: Command) -> CommandParser:
+    what = (command.__doc__ or "").strip().splitlines()[0]
+    leaf: CommandParser = acts.add_parser(
+        name, help=what, description=what, epilog=EXIT_STATUSES, allow_abbrev=False
+    )
+    leaf.set_defaults(command=command)
+    leaf.add_argument("--json", action="store_true", help="print JSON")
+    leaf.add_argument(
+        "--as",
+        dest="console_user",
+        metavar="USER",
+        help="act as this console user, with that user's rights",
+    )
+    return leaf
+
+
+def _add_reason(leaf: CommandParser) -> None:
+    leaf.add_argument(
+        "--reason", default="", metavar="TEXT", help="kept in the audit log"
+    )
+
+
+def _add_wait(leaf: CommandParser, until: str) -> None:
+    leaf.add_argument("--wait", action="store_true", help=f"wait until {until}")
+    _add_timeout(leaf)
+
+
+def _add_timeout(leaf: CommandParser) -> None:
+    leaf.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="S",
+        help="wait no longer than so many seconds; a job goes on all the same",
+    )
+
+
+# --- host, domain --------------------------------------------------------------------
+
+
+def _add_host_commands(acts: Subparsers) -> None:
+    add = _leaf(acts, "add", hosts.add)
+    add.add_argument("name")
+    add.add_argument("--transport", choices=Host.Transport.values, required=True)
+    add.add_argument("--host-name", default="", help="for ssh and tls")
+    add.add_argument("--port", type=int, help="for ssh and tls")
+    add.add_argument("--user", default="", help="for ssh: the account on the host")
+    add.add_argument("--mode", choices=Host.Mode.values, default=Host.Mode.SYSTEM.value)
+    add.add_argument("--socket", default="", help="for socket: its path")
+    add.add_argument("--site", default="default", help="a site that exists")
+    add.add_argument("--disabled", action="store_true", help="do not look at it yet")
+    _add_reason(add)
+    _leaf(acts, "list", hosts.list_all)
+    _leaf(acts, "show", hosts.show).add_argument("host")
+    for name, command, until in (
+        ("sync", hosts.sync, "the inventory is read (at most 300 s)"),
+        ("test", hosts.test, "the host answered or did not (at most 60 s)"),
+    ):
+        leaf = _leaf(acts, name, command)
+        leaf.add_argument("host")
+        _add_wait(leaf, until)
+
+
+def _add_domain_commands(acts: Subparsers) -> None:
+    _leaf(acts, "list", domains.list_all).add_argument("--host")
+    show = _leaf(acts, "show", domains.show)
+    show.add_argument("host")
+    show.add_argument("domain", help="name or UUID")
+
+
+# --- job -----------------------------------------------------------------------------
+
+
+def _add_job_commands(acts: Subparsers) -> None:
+    _add_start(acts)
+    jobs = _leaf(acts, "list", copies.list_all)
+    jobs.add_argument("--state", choices=State.values, action="append")
+    jobs.add_argument("--host")
+    jobs.add_argument("--active", action="store_true", help="only those not ended")
+    jobs.add_argument("--limit", type=_count, default=100, metavar="N")
+    _with_job(_leaf(acts, "show", copies.show))
+    watch = _with_job(_leaf(acts, "watch", copies.watch))
+    watch.add_argument(
+        "--until",
+        choices=("ready", "end"),
+        default="end",
+        help="what to wait for; the end must be a good one (default: end)",
+    )
+    _add_timeout(watch)
+    for verb in ("pivot", "finish", "cancel"):
+        leaf = _with_job(_leaf(acts, verb, copies.act))
+        leaf.set_defaults(verb=verb)
+        _add_reason(leaf)
+        _add_wait(leaf, "it is done")
+    speed = _with_job(_leaf(acts, "speed", copies.speed))
+    speed.add_argument("bandwidth", type=_bytes, help="such as 100MiB; 0 is no limit")
+    _add_reason(speed)
+
+
+def _with_job(leaf: CommandParser) -> CommandParser:
+    leaf.add_argument("job", type=int, help="the job's number")
+    return leaf
+
+
+def _add_start(acts: Subparsers) -> None:
+    start = _leaf(acts, "start", copies.start)
+    start.add_argument("host")
+    start.add_argument("domain", help="name or UUID")
+    start.add_argument("disk", help="target (vda) or source path")
+    start.add_argument("--to", required=True, metavar="PATH", help="the destination")
+    start.add_argument("--kind", choices=("file", "block"), default="file")
+    start.add_argument("--format", choices=("raw", "qcow2"), default="qcow2")
+    for flag, what in (
+        ("shallow", "copy only the top of the backing chain"),
+        ("reuse-external", "use the file that is there"),
+        ("synchronous-writes", "let the guest wait for the destination"),
+    ):
+        start.add_argument(f"--{flag}", action="store_true", help=what)
+    for option, what in (
+        ("bandwidth", "such as 100MiB (a second); 0 is no limit"),
+        ("granularity", "a power of two, 512 to 64MiB; 0 is libvirt's default"),
+        ("buf-size", "such as 16MiB; 0 is libvirt's default"),
+    ):
+        start.add_argument(f"--{option}", type=_bytes, default=0, help=what)
+    start.add_argument(
+        "--when-ready", choices=WhenReady.values, default=WhenReady.WAIT.value
+    )
+    start.add_argument(
+        "--print-xml", action="store_true", help="print the XML and start nothing"
+    )
+    _add_reason(start)
+    _add_wait(start, "it is mirroring, or pivoted or finished as --when-ready says")
+
+
+# --- audit, user ---------------------------------------------------------------------
+
+
+def _add_audit_commands(acts: Subparsers) -> None:
+    entries = _leaf(acts, "list", log.list_all)
+    entries.add_argument("--actor")
+    entries.add_argument("--action")
+    entries.add_argument("--outcome", choices=Outcome.values)
+    entries.add_argument("--job", type=int)
+    entries.add_argument("--limit", type=_count, default=50, metavar="N")
+
+
+def _add_user_commands(acts: Subparsers) -> None:
+    add = _leaf(acts, "add", users.add)
+    add.add_argument("name")
+    add.add_argument("--role", choices=ROLES, required=True)
+    add.description = (
+        f"{add.description} The password comes from {users.PASSWORD_VARIABLE}, else "
+        "from standard input."
+    )
+    _leaf(acts, "list", users.list_all)
+
+
+# --- Values --------------------------------------------------------------------------
+
+
+def _value(parse: Callable[[str], Any], ok: Callable[[Any], bool], what: str) -> Any:
+    def convert(text: str) -> Any:
+        try:
+            value = parse(text)
+        except ValueError:
+            value = None
+        if value is None or not ok(value):
+            raise argparse.ArgumentTypeError(f"“{text}” is not {what}.")
+        return value
+
+    return convert
+
+
+_seconds = _value(
+    float, lambda value: isfinite(value) and value > 0, "a number of seconds above 0"
+)
+_count = _value(int, lambda value: value > 0, "a whole number above 0")
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,209 @@
+"""The JSON objects that the commands print; their keys are an interface.
+
+Times are ISO 8601 in UTC, sizes bytes, rates bytes per second, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from jobs import live
+from jobs.live import LiveProgress
+from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
+from jobs.roles import role_of
+
+Record = dict[str, Any]
+
+
+def when(time: datetime | None) -> str | None:
+    """Return a time as ISO 8601, or None."""
+    return time.isoformat() if time else None
+
+
+def version(number: int | None) -> str | None:
+    """Return libvirt's way to number versions as people write it: 9001002 is 9.1.2."""
+    if number is None:
+        return None
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+# --- Hosts ---------------------------------------------------------------------------
+
+
+def host_record(host: Host) -> Record:
+    """Return a host: its address, and what it last said of itself."""
+    return {
+        "host": host.name,
+        "site": host.site.name,
+        **{name: getattr(host, name) for name in _ADDRESS},
+        "enabled": host.enabled,
+        "reachable": host.reachable,
+        "last_seen_at": when(host.last_seen_at),
+        "synced_at": when(host.synced_at),
+        "error": host.error,
+        "remedy": host.error_remedy,
+        "reported_name": host.reported_name,
+        "uuid": host.uuid,
+        "hypervisor": host.hypervisor,
+        "libvirt_version": version(host.libvirt_version),
+        "hypervisor_version": version(host.hypervisor_version),
+    }
+
+
+_ADDRESS = ("transport", "host_name", "port", "user", "mode", "socket")
+
+
+def pool_record(pool: StoragePool) -> Record:
+    """Return a storage pool."""
+    names = ("name", "kind", "active", "path", "capacity", "allocation", "available")
+    return {name: getattr(pool, name) for name in names}
+
+
+# --- Domains -------------------------------------------------------------------------
+
+
+def domain_record(domain: Domain) -> Record:
+    """Return a domain without its disks."""
+    return {
+        "domain": domain.name,
+        "uuid": domain.uuid,
+        "host": domain.host.name,
+        "state": "gone" if domain.gone_at else domain.state,
+        "id": domain.libvirt_id,
+        "persistent": domain.persistent,
+        "seen_at": when(domain.seen_at),
+    }
+
+
+def disk_record(disk: Disk, job: int | None) -> Record:
+    """Return a disk with its backing chain; `job` is its active copy job."""
+    return {
+        "disk": disk.target,
+        **{name: getattr(disk, name) for name in _DISK},
+        "chain": [
+            {"location": link.location, "kind": link.kind, "format": link.format}
+            for link in disk.chain.all()
+        ],
+        "job": job,
+    }
+
+
+_DISK = (
+    *("bus", "device", "format", "source", "source_kind", "persistent_source"),
+    *("read_only", "shareable", "capacity", "allocation", "physical", "mirror"),
+)
+
+
+# --- Jobs ----------------------------------------------------------------------------
+
+
+def job_records(jobs: Iterable[CopyJob]) -> list[Record]:
+    """Return copy jobs, with the progress of those that run."""
+    listed = list(jobs)
+    progress = live.progress_of(job.pk for job in listed if job.active)
+    return [_job_record(job, progress.get(job.pk)) for job in listed]
+
+
+def job_record(job: CopyJob) -> Record:
+    """Return one copy job."""
+    return job_records([job])[0]
+
+
+def _job_record(job: CopyJob, progress: LiveProgress | None) -> Record:
+    return {
+        "job": job.pk,
+        "state": str(job.state),
+        "source": job.source,
+        "destination": job.destination,
+        "seconds": seconds(job),
+        "host": job.host_name,
+        "domain": job.domain_name,
+        "disk": job.disk,
+        "failure": job.failure,
+        "remedy": job.remedy,
+        "left_behind": job.left_behind,
+        "domain_uuid": job.domain_uuid,
+        "capacity": job.capacity,
+        "destination_kind": job.destination_kind,
+        "destination_format": job.destination_format,
+        "when_ready": str(job.when_ready),
+        "requested_by": job.requested_by_name,
+        "reason": job.reason,
+        **{name: getattr(job, name) for name in _OPTIONS},
+        **{name: when(getattr(job, name)) for name in _TIMES},
+        "progress": progress_record(progress),
+    }
+
+
+_OPTIONS = (
+    *("shallow", "reuse_external", "synchronous_writes"),
+    *("bandwidth", "granularity", "buf_size"),
+)
+_TIMES = ("requested_at", "started_at", "ready_at", "ended_at", "seen_at")
+
+
+def seconds(job: CopyJob) -> float:
+    """Return the seconds from the request to the end, or to now."""
+    end = job.ended_at or timezone.now()
+    return round((end - job.requested_at).total_seconds(), 3)
+
+
+def progress_record(progress: LiveProgress | None) -> Record | None:
+    """Return how far a copy is, or None if that is not known."""
+    if progress is None:
+        return None
+    return {
+        "current": progress.current,
+        "end": progress.end,
+        "percent": progress.percent,
+        "rate": round(progress.rate),
+        "seconds_left": progress.seconds_left,
+        "age": round(progress.age, 3),
+    }
+
+
+def event_records(job: CopyJob) -> list[Record]:
+    """Return the history of a job."""
+    return [
+        {
+            "time": when(event.time),
+            "level": str(event.level),
+            "actor": event.actor,
+            "old_state": event.old_state,
+            "new_state": event.new_state,
+            "message": event.message,
+        }
+        for event in job.events.all()
+    ]
+
+
+# --- The audit log and the users -----------------------------------------------------
+
+
+def audit_record(entry: AuditEntry) -> Record:
+    """Return an entry of the audit log."""
+    names = (
+        *("actor", "channel", "address", "request_id", "action", "object_type"),
+        *("object_id", "object_text", "intent", "reason", "outcome", "detail"),
+    )
+    return {
+        "id": entry.pk,
+        "time": when(entry.time),
+        **{name: getattr(entry, name) for name in names},
+    }
+
+
+def user_record(user: User) -> Record:
+    """Return a user; never a password."""
+    return {
+        "user": user.get_username(),
+        "role": role_of(user),
+        "superuser": user.is_superuser,
+        "active": user.is_active,
+        "last_login": when(user.last_login),
+    }
