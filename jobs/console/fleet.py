@@ -1,0 +1,253 @@
+"""What the fleet's pages ask of the database, with a fixed number of queries each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from jobs.audit import Outcome
+from jobs.console.storage import pool_of
+from jobs.hypervisor import Destination
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
+from jobs.preflight import (
+    CopyRequest,
+    disk_can_be_copied,
+    domain_is_running,
+    host_is_enabled,
+)
+
+# How many ended jobs a host's or a domain's page shows.
+RECENT_JOBS = 20
+# An answer that is due longer than this will not come: the request has expired.
+ANSWER_EXPECTED = timedelta(seconds=60)
+
+
+# --- Hosts -------------------------------------------------------------------------
+
+
+def hosts_with_counts() -> QuerySet[Host]:
+    """Return hosts with `domain_count`, `running_count`, `active_count`."""
+    present = Domain.objects.filter(host=OuterRef("pk"), gone_at=None)
+    return Host.objects.select_related("site").annotate(
+        domain_count=_count(present, "host"),
+        running_count=_count(present.exclude(libvirt_id=None), "host"),
+        active_count=_count(
+            CopyJob.objects.active().filter(host=OuterRef("pk")), "host"
+        ),
+    )
+
+
+def _count(rows: QuerySet[Any], key: str) -> Coalesce:
+    counted = rows.order_by().values(key).annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted), 0)
+
+
+def matching_hosts(text: str, site: str, reach: str) -> QuerySet[Host]:
+    """Return the hosts whose name holds `text`, of a site, answering or not."""
+    found = hosts_with_counts()
+    if text:
+        found = found.filter(
+            Q(name__icontains=text)
+            | Q(host_name__icontains=text)
+            | Q(reported_name__icontains=text)
+        )
+    if site:
+        found = found.filter(site__name=site)
+    return found.filter(REACH[reach]) if reach in REACH else found
+
+
+REACH = {
+    "answering": Q(enabled=True, error="", last_seen_at__isnull=False),
+    "silent": Q(enabled=True) & ~Q(error=""),
+    "unseen": Q(enabled=True, error="", last_seen_at=None),
+    "disabled": Q(enabled=False),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The last request to a host (a test, a sync) and what came of it so far."""
+
+    entry: AuditEntry
+    answer: AuditEntry | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self.answer is None and not self.overdue
+
+    @property
+    def overdue(self) -> bool:
+        """Whether no worker has taken the request up in time."""
+        age = timezone.now() - self.entry.time
+        return self.answer is None and age > ANSWER_EXPECTED
+
+
+def last_test(host: Host) -> Asked | None:
+    """Return the last connection test of `host`; None if there was none."""
+    entries = AuditEntry.objects.filter(
+        object_type=Host._meta.verbose_name,
+        object_id=str(host.pk),
+        action="test connection",
+    ).exclude(outcome=Outcome.REFUSED)[:2]
+    found = list(entries)
+    if not found:
+        return None
+    if found[0].outcome == Outcome.ASKED:
+        return Asked(found[0])
+    return Asked(found[-1], answer=found[0])
+
+
+# --- Domains -----------------------------------------------------------------------
+
+
+def present_disks() -> QuerySet[Disk]:
+    """Return the disks that their domains still have."""
+    return Disk.objects.filter(gone_at=None).order_by("target")
+
+
+def domain_rows() -> QuerySet[Domain]:
+    """Return domains with host, present disks and `active_jobs`, in four queries."""
+    return (
+        Domain.objects.select_related("host__site")
+        .prefetch_related(
+            Prefetch("disks", present_disks(), to_attr="present_disks"),
+            Prefetch("jobs", CopyJob.objects.active(), to_attr="active_jobs"),
+        )
+        .order_by("name", "host__name", "pk")
+    )
+
+
+STATES = {
+    "on": Q(gone_at=None, libvirt_id__isnull=False),
+    "running": Q(gone_at=None, state="running"),
+    "paused": Q(gone_at=None, state="paused"),
+    "off": Q(gone_at=None, libvirt_id=None),
+    "gone": Q(gone_at__isnull=False),
+}
+
+
+def matching_domains(text: str, state: str, host: str) -> QuerySet[Domain]:
+    """Return the domains whose name or UUID holds `text`; those gone only if asked."""
+    found = domain_rows().filter(STATES.get(state, Q(gone_at=None)))
+    if text:
+        found = found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
+    return found.filter(host__name=host) if host else found
+
+
+# --- Disks -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file of a backing chain, and the pool that it lies in."""
+
+    location: str
+    format: str
+    kind: str
+    pool: StoragePool | None
+
+
+@dataclass(frozen=True)
+class DiskCard:
+    """A disk as its domain's page shows it."""
+
+    disk: Disk
+    chain: list[Link]
+    pool: StoragePool | None
+    active: CopyJob | None
+    ended: list[CopyJob] = field(default_factory=list)
+    foreign: str = ""
+    why_not: str = ""
+
+
+def disk_cards(domain: Domain) -> list[DiskCard]:
+    """Return the present disks of `domain` with chains, pools and jobs."""
+    disks = present_disks().filter(domain=domain).prefetch_related("chain")
+    pools = list(domain.host.pools.filter(gone_at=None))
+    jobs = domain.jobs.all()
+    active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
+    return [_card(domain, disk, pools, active, list(ended)) for disk in disks]
+
+
+def _card(
+    domain: Domain,
+    disk: Disk,
+    pools: list[StoragePool],
+    active: list[CopyJob],
+    ended: list[CopyJob],
+) -> DiskCard:
+    disk.domain = domain
+    mine = next((job for job in active if job.disk == disk.target), None)
+    before = [job for job in ended if job.disk == disk.target]
+    return DiskCard(
+        disk=disk,
+        chain=[
+            Link(link.location, link.format, link.kind, pool_of(link.location, pools))
+            for link in disk.chain.all()
+        ],
+        pool=pool_of(disk.source, pools),
+        active=mine,
+        ended=before,
+        foreign=foreign_mirror(disk, [*before, *([mine] if mine else [])]),
+        why_not=copy_why_not(disk, mine),
+    )
+
+
+def foreign_mirror(disk: Disk, ours: Iterable[CopyJob]) -> str:
+    """Return the destination of a copy on `disk` that was not started here, or "".
+
+    A job of ours that ended after the inventory was read still shows in it.
+    """
+    for job in ours:
+        just_ended = job.ended_at is not None and job.ended_at >= disk.domain.seen_at
+        if job.destination == disk.mirror and (job.active or just_ended):
+            return ""
+    return disk.mirror
+
+
+def copy_why_not(disk: Disk, active: CopyJob | None) -> str:
+    """Return why `disk` can't be copied now, or ""; asks the database nothing.
+
+    `active` is the disk's active job. Roles are the page's business.
+    """
+    request = CopyRequest(disk, Destination("file", "", "raw"))
+    for rule in (host_is_enabled, domain_is_running, disk_can_be_copied):
+        problem = rule(request)
+        if problem is not None:
+            return str(problem)
+    if active is not None:
+        return f"Job {active.pk} is {State(active.state).label} on this disk."
+    if foreign_mirror(disk, ()):
+        return "A copy that was not started here runs on this disk."
+    return ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A disk that may be chosen for a copy, or why not."""
+
+    disk: Disk
+    active: CopyJob | None
+    why_not: str
+
+
+def choices(rows: Iterable[Any]) -> list[tuple[Domain, list[Choice]]]:
+    """Return for each of `domain_rows` its disks, and which of them can be copied."""
+    return [
+        (domain, [_choice(domain, disk) for disk in domain.present_disks])
+        for domain in rows
+    ]
+
+
+def _choice(domain: Any, disk: Disk) -> Choice:
+    disk.domain = domain
+    jobs = domain.active_jobs
+    active = next((job for job in jobs if job.disk == disk.target), None)
+    return Choice(disk, active, copy_why_not(disk, active))

@@ -1,0 +1,94 @@
+"""Where files lie: which storage pool a path is in, and a free path for a copy."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from datetime import date
+
+from django.db.models import Q, QuerySet
+
+from jobs.models import ChainLink, CopyJob, Disk, Host, StoragePool
+
+# Pools whose volumes are files below the pool's path.
+FILE_POOLS = frozenset({"dir", "fs", "netfs"})
+EXTENSIONS = {"qcow2": "qcow2", "raw": "img"}
+# The longest stem: room below a file name's 255 bytes for a number and an extension.
+_STEM_MAX = 200
+
+
+def pools_of(host: Host) -> QuerySet[StoragePool]:
+    """Return the pools that the host still has, by name."""
+    return host.pools.filter(gone_at=None).order_by("name")
+
+
+def pool_of(location: str, pools: Iterable[StoragePool]) -> StoragePool | None:
+    """Return the pool in whose path `location` lies; the longest path wins."""
+    around = [pool for pool in pools if _is_below(location, pool.path)]
+    return max(around, key=lambda pool: len(pool.path), default=None)
+
+
+def _is_below(location: str, directory: str) -> bool:
+    return bool(directory) and location.startswith(directory.rstrip("/") + "/")
+
+
+def suggested_destination(
+    disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
+) -> str:
+    """Return a path for a copy of `disk` that nothing known uses; "" without a place.
+
+    Beside the source while its pool has room for the disk's capacity, else in the
+    file pool with the most room.
+    """
+    directory = _directory(disk, list(pools))
+    if not directory:
+        return ""
+    stem = f"{_plain(disk.domain.name)}-{_plain(disk.target)}-{today:%Y%m%d}"
+    return _free_name(disk, posixpath.join(directory, stem), EXTENSIONS[file_format])
+
+
+def _directory(disk: Disk, pools: list[StoragePool]) -> str:
+    beside = posixpath.dirname(disk.source) if disk.source_kind == "file" else ""
+    own = pool_of(disk.source, pools)
+    if beside and (own is None or own.available >= (disk.capacity or 0)):
+        return beside
+    usable = [pool for pool in pools if pool.active and pool.kind in FILE_POOLS]
+    roomy = max(usable, key=lambda pool: pool.available, default=None)
+    return roomy.path if roomy and roomy.path else beside
+
+
+def _plain(name: str) -> str:
+    """Return `name` with only what is safe in every shell and file system."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    return kept[:_STEM_MAX] or "disk"
+
+
+def _free_name(disk: Disk, stem: str, extension: str) -> str:
+    taken = _known_locations(disk.domain.host, stem)
+    number, path = 1, f"{stem}.{extension}"
+    while path in taken:
+        number += 1
+        path = f"{stem}-{number}.{extension}"
+    return path
+
+
+def _known_locations(host: Host, prefix: str) -> set[str]:
+    """Return what is, or on this host ever was, at a path that begins with `prefix`.
+
+    Ended jobs count, since their files stay where they are.
+    """
+    links = ChainLink.objects.filter(location__startswith=prefix)
+    jobs = CopyJob.objects.filter(destination__startswith=prefix)
+    ours = jobs.filter(host=host) | jobs.active()
+    named = Disk.objects.filter(
+        Q(persistent_source__startswith=prefix) | Q(mirror__startswith=prefix)
+    )
+    return {
+        *links.values_list("location", flat=True),
+        *ours.values_list("destination", flat=True),
+        *(name or "" for pair in named.values_list(*_NAMED) for name in pair),
+    }
+
+
+_NAMED = ("persistent_source", "mirror")

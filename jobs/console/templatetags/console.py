@@ -1,0 +1,259 @@
+"""What templates of the console share: badges, sizes, times and the live region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.template.context import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
+
+from jobs.console import clock
+from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
+from jobs.lifecycle import State
+from jobs.models import Host
+from jobs.roles import role_of
+from jobs.units import bandwidth_text, bytes_text
+
+register = template.Library()
+
+PAGES = ("overview", "jobs", "hosts", "domains", "audit")
+APPEARANCES = ("light", "dark", "system")
+# Which entry of the navigation a page belongs to, by the name of its address.
+SECTIONS = {
+    "job": "jobs",
+    "job-verb": "jobs",
+    "job-speed": "jobs",
+    "host": "hosts",
+    "domain": "domains",
+    "disk-copy": "domains",
+    "copy-new": "domains",
+}
+
+
+# --- Icons and badges ---------------------------------------------------------------
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16) -> SafeString:
+    """Draw a heroicon (16 or 20 px wide) that screen readers pass over."""
+    draw = heroicon_micro if size <= 16 else heroicon_mini
+    # Icon markup comes from the heroicons package, never from a user.
+    return mark_safe(draw(name, size=size, aria_hidden="true"))  # noqa: S308
+
+
+def _badge(look: Look, text: str) -> SafeString:
+    return format_html(
+        '<span class="state state-{}{}">{}{}</span>',
+        look.family,
+        " state-outlined" if look.outlined else "",
+        icon(look.icon),
+        text,
+    )
+
+
+@register.simple_tag
+def state(value: str) -> SafeString:
+    """Show a job's state as icon, colour and word."""
+    known = State(value)
+    return _badge(LOOKS[known], str(known.label))
+
+
+@register.simple_tag
+def domain_state(value: str) -> SafeString:
+    """Show a domain's state, in libvirt's words, as icon, colour and word."""
+    return _badge(DOMAIN_LOOKS.get(value, DOMAIN_OFF), value)
+
+
+@register.simple_tag
+def host_state(host: Host) -> SafeString:
+    """Show whether a host answered at the last look."""
+    if not host.enabled:
+        return _badge(Look("neutral", "pause", outlined=True), "disabled")
+    if host.reachable is None:
+        return _badge(Look("neutral", "clock", outlined=True), "not asked yet")
+    if host.reachable:
+        return _badge(Look("green", "signal"), "answers")
+    return _badge(Look("red", "signal-slash"), "does not answer")
+
+
+# --- Numbers ------------------------------------------------------------------------
+
+
+@register.filter(name="bytes")
+def bytes_(count: float | None) -> str:
+    """Return bytes in powers of 1024, "unknown" for None."""
+    return bytes_text(count)
+
+
+@register.filter
+def bandwidth(bytes_per_second: int) -> str:
+    """Return a bandwidth limit; 0 is unlimited."""
+    return bandwidth_text(bytes_per_second)
+
+
+@register.filter
+def rate(bytes_per_second: float) -> str:
+    """Return a measured rate."""
+    return f"{bytes_text(bytes_per_second)}/s"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Return a duration exactly ("12:31"), "unknown" for None."""
+    return "unknown" if seconds is None else clock.duration_text(seconds)
+
+
+@register.filter
+def rough(seconds: float | None) -> str:
+    """Return a duration as an estimate ("5 min"), "unknown" for None."""
+    return "unknown" if seconds is None else clock.rough_text(seconds)
+
+
+@register.filter
+def libvirt_version(number: int | None) -> str:
+    """Return libvirt's or QEMU's version integer (9000000) as "9.0.0"."""
+    if number is None:
+        return "unknown"
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+# --- Times --------------------------------------------------------------------------
+
+
+def _time(moment: datetime, text: str, mark: str, css: str = "") -> SafeString:
+    utc = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC" {}{}>{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        mark,
+        format_html(' class="{}"', css) if css else "",
+        text,
+    )
+
+
+@register.simple_tag
+def moment(value: datetime | None, missing: str = "never") -> SafeString | str:
+    """Show a point in time; the browser puts it into the reader's zone."""
+    if value is None:
+        return missing
+    text = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return _time(value, text, "data-moment")
+
+
+@register.simple_tag
+def ago(value: datetime | None, missing: str = "never") -> SafeString | str:
+    """Show an age that goes on counting: "5 min ago"."""
+    if value is None:
+        return missing
+    return _time(value, clock.ago_text(clock.seconds_since(value)), "data-ago")
+
+
+@register.simple_tag
+def since(value: datetime | None, missing: str = "") -> SafeString | str:
+    """Show a duration that goes on counting: "12:31"."""
+    if value is None:
+        return missing
+    text = clock.duration_text(clock.seconds_since(value))
+    return _time(value, text, "data-since")
+
+
+@register.simple_tag
+def age(epoch: float) -> SafeString:
+    """Say how old a number is, from five seconds on. `epoch` as of time.time()."""
+    seen = datetime.fromtimestamp(epoch, tz=UTC)
+    seconds = clock.seconds_since(seen)
+    mark = "data-age" if seconds > clock.FRESH_SECONDS else "data-age hidden"
+    return _time(seen, f"as of {clock.ago_text(seconds)}", mark, "age")
+
+
+@register.simple_tag
+def server_now() -> str:
+    """Return the server's clock in milliseconds, for the browser's ages."""
+    return str(round(timezone.now().timestamp() * 1000))
+
+
+# --- The frame ----------------------------------------------------------------------
+
+
+def _request(context: Context) -> HttpRequest | None:
+    return context.get("request")
+
+
+@register.simple_tag(takes_context=True)
+def live(context: Context, topics: str, url: str = "") -> SafeString:
+    """Return the attributes of a region that the stream refreshes (see live.js).
+
+    `topics`: job-12, jobs, host-3, hosts, domain-5, separated by spaces. `url`: where
+    the region comes from, this page unless told.
+    """
+    request = _request(context)
+    source = url or (request.get_full_path() if request else "")
+    return format_html(
+        'data-live="{}" hx-get="{}" hx-trigger="live" hx-target="this" '
+        'hx-select="#live" hx-swap="morph" hx-sync="this:queue last"',
+        topics,
+        source,
+    )
+
+
+@register.simple_tag(takes_context=True)
+def appearance(context: Context) -> str:
+    """Return the chosen appearance: light, dark or system."""
+    request = _request(context)
+    chosen = request.COOKIES.get("appearance", "") if request else ""
+    return chosen if chosen in APPEARANCES else "system"
+
+
+@register.simple_tag
+def appearances() -> tuple[str, ...]:
+    """Return the appearances to choose from."""
+    return APPEARANCES
+
+
+@register.simple_tag(takes_context=True)
+def section(context: Context) -> str:
+    """Return the entry of the navigation that this page belongs to."""
+    request = _request(context)
+    match = request.resolver_match if request else None
+    name = (match.url_name if match else "") or ""
+    return SECTIONS.get(name, name)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the main navigation."""
+
+    name: str
+    label: str
+    address: str
+
+
+@register.simple_tag
+def navigation() -> list[Entry]:
+    """Return the main navigation: the lists, in the order of an operator's day."""
+    return [
+        Entry(name, name.capitalize(), reverse(name)) for name in PAGES if _has(name)
+    ]
+
+
+def _has(name: str) -> bool:
+    try:
+        reverse(name)
+    except NoReverseMatch:
+        return False
+    return True
+
+
+@register.simple_tag
+def role(user: Any) -> str:
+    """Return a user's highest role, or an empty string."""
+    return role_of(user)

@@ -1,0 +1,187 @@
+"""Hosts and domains: what is known of the fleet, and how hosts are added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
+
+from jobs import actions
+from jobs.actor import Actor, from_request
+from jobs.console import fleet
+from jobs.console.forms import ADDRESS_FIELDS, HostForm
+from jobs.console.page import Request, needs, show
+from jobs.console.storage import pools_of
+from jobs.models import CopyJob, Domain, Host, Site
+
+PER_PAGE = 50
+
+
+# --- Hosts -------------------------------------------------------------------------
+
+
+@require_safe
+@needs("jobs.view_host")
+def hosts(request: Request) -> HttpResponse:
+    """List the hosts; `q`, `site` and `reach` in the address narrow the list."""
+    wanted = _wanted(request, "q", "site", "reach")
+    found = fleet.matching_hosts(wanted["q"], wanted["site"], wanted["reach"])
+    return show(
+        request,
+        "console/hosts.html",
+        {
+            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+            "wanted": wanted,
+            "sites": Site.objects.all(),
+        },
+    )
+
+
+@require_safe
+@needs("jobs.view_host")
+def host(request: Request, pk: int) -> HttpResponse:
+    """Show what a host said of itself, its pools, domains and jobs."""
+    host = get_object_or_404(fleet.hosts_with_counts(), pk=pk)
+    jobs = CopyJob.objects.filter(host=host).select_related("host", "domain")
+    return show(
+        request,
+        "console/host.html",
+        {
+            "host": host,
+            "pools": pools_of(host),
+            "domains": fleet.matching_domains("", "", host.name)[: PER_PAGE + 1],
+            "per_page": PER_PAGE,
+            "active_jobs": jobs.active(),
+            "ended_jobs": jobs.recently_ended()[: fleet.RECENT_JOBS],
+            "asked": fleet.last_test(host),
+        },
+    )
+
+
+@require_POST
+@needs("jobs.view_host")
+def host_sync(request: Request, pk: int) -> HttpResponse:
+    """Ask for the host's inventory; the host's page shows it when it comes."""
+    host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
+    return _ask(request, host, actions.sync_host, f"Asked {host} for its inventory.")
+
+
+@require_POST
+@needs("jobs.view_host")
+def host_test(request: Request, pk: int) -> HttpResponse:
+    """Ask a worker to try the connection; the host's page shows the answer."""
+    host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
+    return _ask(request, host, actions.test_host, f"Trying to reach {host}.")
+
+
+def _ask(
+    request: Request,
+    host: Host,
+    action: Callable[[Host, Actor], None],
+    said: str,
+) -> HttpResponse:
+    try:
+        action(host, from_request(request))
+    except actions.Denied as error:
+        raise PermissionDenied(str(error)) from error
+    except actions.ActionError as error:
+        messages.error(request, str(error))
+    else:
+        messages.info(request, said)
+    return redirect("host", host.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("jobs.add_host")
+def host_add(request: Request) -> HttpResponse:
+    """Add a host by the fields of its address."""
+    first_site = Site.objects.first()
+    blank = Host(transport=Host.Transport.SSH)
+    if first_site is not None:
+        blank.site = first_site
+    return _edit(request, blank, "Add a host")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("jobs.change_host")
+def host_edit(request: Request, pk: int) -> HttpResponse:
+    """Change a host's name, site or address."""
+    host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
+    return _edit(request, host, f"Edit {host}")
+
+
+def _edit(request: Request, host: Host, title: str) -> HttpResponse:
+    form = HostForm(request.POST or None, instance=host)
+    if request.method == "POST" and form.is_valid() and _saved(request, form):
+        messages.success(request, f"{form.instance} is saved. Asked for its inventory.")
+        return redirect("host", form.instance.pk)
+    return show(
+        request,
+        "console/host_form.html",
+        {"form": form, "title": title, "host": host, "address_fields": ADDRESS_FIELDS},
+        status=422 if form.errors else 200,
+    )
+
+
+def _saved(request: Request, form: HostForm) -> bool:
+    actor, reason = from_request(request), form.cleaned_data["reason"]
+    try:
+        actions.save_host(form.instance, actor, reason)
+    except ValidationError as error:
+        form.add_error(None, error)
+        return False
+    return True
+
+
+# --- Domains -----------------------------------------------------------------------
+
+
+@require_safe
+@needs("jobs.view_domain")
+def domains(request: Request) -> HttpResponse:
+    """List the domains; `q`, `state` and `host` in the address narrow the list."""
+    wanted = _wanted(request, "q", "state", "host")
+    found = fleet.matching_domains(wanted["q"], wanted["state"], wanted["host"])
+    return show(
+        request,
+        "console/domains.html",
+        {
+            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+            "wanted": wanted,
+            "hosts": Host.objects.values_list("name", flat=True),
+        },
+    )
+
+
+@require_safe
+@needs("jobs.view_domain")
+def domain(request: Request, pk: int) -> HttpResponse:
+    """Show a domain's disks, where they lie, and their copies now and before."""
+    domain = get_object_or_404(Domain.objects.select_related("host__site"), pk=pk)
+    return show(
+        request,
+        "console/domain.html",
+        {
+            "domain": domain,
+            "host": domain.host,
+            "cards": fleet.disk_cards(domain),
+            "gone": domain.disks.exclude(gone_at=None).order_by("target"),
+        },
+    )
+
+
+def _wanted(request: Request, *names: str) -> dict[str, str]:
+    # PostgreSQL has no text with a NUL in it, so nothing can match one.
+    return {
+        name: request.GET.get(name, "").replace("\0", "").strip()[:255]
+        for name in names
+    }

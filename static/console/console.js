@@ -1,0 +1,93 @@
+// The frame's own behaviour: the dialog, toasts, menus, announcements.
+(() => {
+  "use strict";
+  const TOAST_MS = 8000;
+  const MOST_TOASTS = 3;
+  const ANNOUNCE_MS = 10000;
+  const dialog = document.getElementById("dialog");
+  const dialogBody = document.getElementById("dialog-body");
+  const toasts = document.getElementById("toasts");
+
+  // --- Dialog: whatever is swapped into #dialog-body is shown ---
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target === dialogBody && !dialog.open) dialog.showModal();
+  });
+  // A refused verb comes as 403, 409 or 422 with the reason as its fragment.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (!xhr || xhr.status < 400) return;
+    const fragment = xhr.getResponseHeader("X-Fragment") === "true";
+    if (fragment) event.detail.shouldSwap = true;
+    else if (target === dialogBody) toast({ text: `The server answered ${xhr.status}.`, level: "bad" });
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-close]")) {
+      event.preventDefault();
+      dialog.close();
+    }
+  });
+  dialog.addEventListener("close", () => dialogBody.replaceChildren());
+
+  // --- What the server says with HX-Trigger: done, toast ---
+
+  document.addEventListener("done", (event) => {
+    dialog.close();
+    toast(event.detail);
+    document.dispatchEvent(new CustomEvent("console:refresh"));
+  });
+  document.addEventListener("toast", (event) => toast(event.detail));
+
+  function toast({ text, url = "", level = "good" }) {
+    const box = document.createElement("div");
+    box.className = `toast-box toast-${level}`;
+    const words = document.createElement(url ? "a" : "span");
+    words.textContent = text;
+    if (url) words.href = url;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "toast-close";
+    button.setAttribute("aria-label", "Dismiss");
+    button.textContent = "×";
+    button.addEventListener("click", () => box.remove());
+    box.append(words, button);
+    toasts.append(box);
+    while (toasts.children.length > MOST_TOASTS) toasts.firstElementChild.remove();
+    let timer = window.setTimeout(() => box.remove(), TOAST_MS);
+    box.addEventListener("pointerenter", () => window.clearTimeout(timer));
+    box.addEventListener("pointerleave", () => {
+      timer = window.setTimeout(() => box.remove(), TOAST_MS);
+    });
+  }
+
+  // --- Menus are <details>: they close on Escape and on a click elsewhere ---
+
+  const menus = () => document.querySelectorAll("details[data-menu][open]");
+  document.addEventListener("click", (event) => {
+    for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of menus()) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // --- Copy buttons: data-copy names what goes to the clipboard ---
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    toast({ text: "Copied to the clipboard." });
+  });
+
+  // --- Progress for screen readers, politely and seldom ---
+
+  const announcer = document.getElementById("announcer");
+  window.setInterval(() => {
+    const words = document.querySelector("[data-announce]")?.dataset.announce ?? "";
+    if (announcer.textContent !== words) announcer.textContent = words;
+  }, ANNOUNCE_MS);
+})();
