@@ -1,0 +1,1 @@
+"""The hypervisor layer on real libvirt and QEMU."""
