@@ -31,7 +31,11 @@ def _send(task: str, site: str, *args: object, expires: float | None = None) -> 
             # Intent is in the database: the next tick asks again.
             log.warning("broker did not answer", task=task, error=str(error))
 
-    transaction.on_commit(publish)
+    # Asked first, because on_commit connects to the database; the listener must not.
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(publish)
+    else:
+        publish()
 
 
 def start(job: CopyJob) -> None:
@@ -59,9 +63,19 @@ def observe_job(job: CopyJob) -> None:
     _send("observe_job", job.host.site.name, job.pk)
 
 
-def observe_domain(site: str, host_pk: int, domain_uuid: str) -> None:
-    """Ask for a look at all jobs of one domain, as the listener does on an event."""
-    _send("observe_domain", site, host_pk, domain_uuid)
+def observe_domain(
+    site: str,
+    host_pk: int,
+    domain_uuid: str,
+    disk: str = "",
+    status: str = "",
+    at: float = 0.0,
+) -> None:
+    """Ask for a look at all jobs of one domain, as the listener does on an event.
+
+    With `status` the event was a block job's on `disk`, heard at the epoch second `at`.
+    """
+    _send("observe_domain", site, host_pk, domain_uuid, disk, status, at)
 
 
 def observe_host(site: str, host_pk: int) -> None:
