@@ -1,0 +1,1 @@
+"""Tests of the lab on real libvirt, QEMU, Redis and PostgreSQL."""
