@@ -173,9 +173,9 @@ class Stack:
         Its socket must lie below one of BLOCKCOPY_SOCKET_PREFIXES.
         """
         address = ("--transport", "socket", "--socket", host.socket)
-        self.manage(
-            "blockcopy", "host", "add", host.name, *address, "--mode", "session"
-        )
+        words = ("blockcopy", "host", "add", host.name, *address)
+        self.manage(*words, "--mode", "session")
+        self.manage("blockcopy", "host", "sync", host.name, "--wait")
 
 
 def procfile_commands() -> dict[str, str]:

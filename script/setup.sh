@@ -136,9 +136,7 @@ ensure_environment() {
         die "Python could not make a virtual environment in .venv (see var/log/setup.log)"
     # The tools that build packages come first and are locked too: without "isolation"
     # pip builds with these and fetches nothing whose hash it does not know.
-    grep -A 3 -E '^(packaging|setuptools|wheel)==' requirements.txt |
-        grep -E '^(packaging|setuptools|wheel|    --hash)' >var/log/build-tools.txt
-    install_locked var/log/build-tools.txt
+    install_locked requirements-build.txt
     install_locked "$lock"
     printf '%s\n' "$wanted" >"$stamp"
     # The packages of the tests include those of the demo.
