@@ -166,6 +166,11 @@ class DiskCard:
     foreign: str = ""
     why_not: str = ""
 
+    @property
+    def now(self) -> list[CopyJob]:
+        """The active job as a list of at most one, for the partial of job lines."""
+        return [self.active] if self.active else []
+
 
 def disk_cards(domain: Domain) -> list[DiskCard]:
     """Return the present disks of `domain` with chains, pools and jobs."""
@@ -224,8 +229,8 @@ def copy_why_not(disk: Disk, active: CopyJob | None) -> str:
             return str(problem)
     if active is not None:
         return f"Job {active.pk} is {State(active.state).label} on this disk."
-    if foreign_mirror(disk, ()):
-        return "A copy that was not started here runs on this disk."
+    if disk.mirror:
+        return f"The host shows a copy to {disk.mirror} on this disk."
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -24,7 +24,13 @@ ADDRESS_FIELDS: dict[str, tuple[str, ...]] = {
 _ALL_ADDRESS_FIELDS = ("host_name", "port", "user", "socket")
 
 
-class HostForm(forms.ModelForm[Host]):
+if TYPE_CHECKING:
+    ModelFormOfHost = forms.ModelForm[Host]
+else:
+    ModelFormOfHost = forms.ModelForm  # takes no type at run time
+
+
+class HostForm(ModelFormOfHost):
     """A host as fields, never as a URI.
 
     Of the address only what the chosen transport uses is kept, since the page hides
@@ -50,7 +56,7 @@ class HostForm(forms.ModelForm[Host]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        describe_errors(self)
+        prepare(self)
 
     def clean(self) -> dict[str, Any]:
         """Empty the fields of other transports than the chosen one."""
@@ -96,7 +102,13 @@ class CopyForm(forms.Form):
     What speaks against the copy comes from `preflight`, beside the same fields.
     """
 
-    destination = forms.CharField(required=False, max_length=4096)
+    destination = forms.CharField(
+        required=False,
+        max_length=4096,
+        widget=forms.TextInput(attrs={"list": "places", "spellcheck": "false"}),
+        help_text="An absolute path on the host. The directory must be there, the "
+        "file must not.",
+    )
     destination_kind = forms.ChoiceField(
         choices=[("file", "a new file"), ("block", "a block device that exists")],
         widget=forms.RadioSelect,
@@ -144,7 +156,7 @@ class CopyForm(forms.Form):
     def __init__(self, data: Mapping[str, Any], disk: Disk) -> None:
         super().__init__(data)
         self.disk = disk
-        describe_errors(self)
+        prepare(self)
         self.full_clean()
         self.wanted = self._request()
 
@@ -163,6 +175,16 @@ class CopyForm(forms.Form):
             reason=given.get("reason", ""),
         )
 
+    @property
+    def wrong(self) -> list[str]:
+        """The labels of the fields that something is wrong with."""
+        return [str(field.label).lower() for field in self if field.errors]
+
+    @property
+    def advanced_used(self) -> bool:
+        """Whether a folded field was filled in or has an error to show."""
+        return any(self[name].value() or self[name].errors for name in _OPTIONS)
+
     def oppose(self, problems: Iterable[Problem]) -> None:
         """Put each problem beside its field; those of the disk above the form."""
         for problem in problems:
@@ -176,8 +198,17 @@ _OPTIONS = (
 )
 
 
-def describe_errors(form: forms.BaseForm) -> None:
-    """Tie every field to its help and to the place where its errors appear."""
+def prepare(form: forms.BaseForm) -> None:
+    """Give every field its look, and tie it to its help and to its errors' place."""
     for name, field in form.fields.items():
-        ids = f"{name}-error {name}-help" if field.help_text else f"{name}-error"
-        field.widget.attrs["aria-describedby"] = ids
+        attributes = field.widget.attrs
+        ids = f"{name}-help {name}-error" if field.help_text else f"{name}-error"
+        attributes["aria-describedby"] = ids
+        attributes["class"] = CLASSES.get(type(field.widget), "form-control")
+
+
+CLASSES: dict[type[forms.Widget], str] = {
+    forms.CheckboxInput: "form-check-input",
+    forms.RadioSelect: "form-check-input",
+    forms.Select: "form-select",
+}

@@ -33,6 +33,18 @@ def _is_below(location: str, directory: str) -> bool:
     return bool(directory) and location.startswith(directory.rstrip("/") + "/")
 
 
+def places(path: str, pools: Iterable[StoragePool]) -> list[tuple[str, StoragePool]]:
+    """Return `path`'s file name in each pool of files, the roomiest pool first."""
+    name = posixpath.basename(path)
+    usable = [pool for pool in pools if pool.path and _takes_files(pool)]
+    usable.sort(key=lambda pool: -pool.available)
+    return [(posixpath.join(pool.path, name), pool) for pool in usable]
+
+
+def _takes_files(pool: StoragePool) -> bool:
+    return pool.active and pool.kind in FILE_POOLS
+
+
 def suggested_destination(
     disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
 ) -> str:
@@ -53,7 +65,7 @@ def _directory(disk: Disk, pools: list[StoragePool]) -> str:
     own = pool_of(disk.source, pools)
     if beside and (own is None or own.available >= (disk.capacity or 0)):
         return beside
-    usable = [pool for pool in pools if pool.active and pool.kind in FILE_POOLS]
+    usable = filter(_takes_files, pools)
     roomy = max(usable, key=lambda pool: pool.available, default=None)
     return roomy.path if roomy and roomy.path else beside
 

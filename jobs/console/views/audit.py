@@ -42,6 +42,7 @@ def audit(request: Request) -> HttpResponse:
             "rows": [(e, links.get((e.object_type, e.object_id), "")) for e in entries],
             "older": older,
             "newer": newer,
+            "newest": newer is None and "before" not in request.GET,
             "wanted": wanted,
             "filtered": any(wanted.values()),
             "actions": ACTIONS,

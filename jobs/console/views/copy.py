@@ -17,7 +17,7 @@ from jobs.console import fleet
 from jobs.console.forms import CopyForm
 from jobs.console.page import Request, needs, wants
 from jobs.console.preview import preview_of
-from jobs.console.storage import pool_of, pools_of, suggested_destination
+from jobs.console.storage import places, pool_of, pools_of, suggested_destination
 from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Disk, StoragePool
 from jobs.preflight import problems
@@ -97,7 +97,8 @@ def _page(
     request: Request, form: CopyForm, pools: list[StoragePool], *, status: int = 200
 ) -> HttpResponse:
     disk = form.disk
-    part = "#preview" if wants(request, "preview") else ""
+    fragment = wants(request, "preview")
+    part = "#preview" if fragment else ""
     return render(
         request,
         f"console/copy.html{part}",
@@ -107,9 +108,11 @@ def _page(
             "domain": disk.domain,
             "host": disk.domain.host,
             "pools": pools,
+            "places": places(form.wanted.destination.path, pools),
             "pool": pool_of(disk.source, pools),
             "chain": disk.chain.all(),
             "preview": preview_of(form.wanted, pools),
+            "live_errors": fragment,
             "denied": "" if request.user.has_perm(MAY_START) else DENIED,
         },
         status=status,

@@ -63,6 +63,7 @@ def host(request: Request, pk: int) -> HttpResponse:
             "active_jobs": jobs.active(),
             "ended_jobs": jobs.recently_ended()[: fleet.RECENT_JOBS],
             "asked": fleet.last_test(host),
+            "topics": f"host-{host.pk}",
         },
     )
 
@@ -174,6 +175,7 @@ def domain(request: Request, pk: int) -> HttpResponse:
             "domain": domain,
             "host": domain.host,
             "cards": fleet.disk_cards(domain),
+            "topics": f"domain-{domain.pk} host-{domain.host_id}",
             "gone": domain.disks.exclude(gone_at=None).order_by("target"),
         },
     )

@@ -1,0 +1,172 @@
+"""The audit page: what it shows, its filters, its pages and who may see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils.html import escape
+
+from jobs import audit
+from jobs.actor import SYSTEM, Actor
+from jobs.models import AuditEntry, Disk, Host
+from tests.conftest import signed_in
+from tests.console.fleet_rows import HOSTILE_NAMES, add_job
+from tests.console.test_fleet import queries_of, text_of
+
+Outcome = AuditEntry.Outcome
+OLGA = Actor(name="olga", channel="cli", address="192.0.2.7", request_id="abc-123")
+
+
+def shown(user: User, **query: str) -> list[AuditEntry]:
+    """Return the entries of the page, as they follow each other."""
+    response = signed_in(user).get(reverse("audit"), query)
+    assert response.status_code == 200
+    return [entry for entry, _link in response.context["rows"]]
+
+
+def append(count: int) -> list[AuditEntry]:
+    return [
+        audit.record(SYSTEM, "sync", None, Outcome.DONE, detail=f"no. {number}")
+        for number in range(count)
+    ]
+
+
+def test_ladder(otto: User, victor: User) -> None:
+    address = reverse("audit")
+    assert signed_in(otto).get(address).status_code == 403
+    assert signed_in(victor).get(address).status_code == 200
+    assert signed_in(victor).post(address).status_code == 405
+
+
+def test_an_entry_tells_everything(victor: User, host: Host) -> None:
+    audit.record(
+        OLGA,
+        "sync",
+        host,
+        Outcome.FAILED,
+        intent="read all",
+        reason="new disks",
+        detail="no answer",
+    )
+    text = text_of(signed_in(victor).get(reverse("audit")))
+    told = ["olga", "cli", "192.0.2.7", "abc-123", "sync", "alder", "read all"]
+    for word in [*told, "new disks", "failed", "no answer"]:
+        assert word in text
+    assert reverse("host", args=[host.pk]) in text
+
+
+def test_objects_are_linked_only_while_they_exist(victor: User, disk: Disk) -> None:
+    job = add_job(disk)
+    audit.record(OLGA, "pivot", job, Outcome.ASKED)
+    link = reverse("job", args=[job.pk])
+    assert link in text_of(signed_in(victor).get(reverse("audit")))
+    job.delete()
+    text = text_of(signed_in(victor).get(reverse("audit")))
+    assert link not in text
+    assert "vda of web on alder" in text
+
+
+def test_newest_first(victor: User) -> None:
+    append(3)
+    pks = [entry.pk for entry in shown(victor)]
+    assert pks == sorted(pks, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"actor": "olga"},
+        {"action": "pivot"},
+        {"outcome": "refused"},
+        {"object_type": "host", "object_id": "{pk}"},
+        {"q": "worn"},
+        {"q": "ALDER"},
+        {"q": "stays"},
+        {"q": "not yet"},
+        {"q": "abc-123"},
+        {"q": "olg", "outcome": "refused"},
+    ],
+)
+def test_filters(query: dict[str, str], victor: User, host: Host) -> None:
+    append(2)
+    wanted = audit.record(
+        OLGA,
+        "pivot",
+        host,
+        Outcome.REFUSED,
+        intent="the file stays",
+        reason="the disk is worn",
+        detail="not yet",
+    )
+    query = {name: value.format(pk=host.pk) for name, value in query.items()}
+    assert shown(victor, **query) == [wanted]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"outcome": "nonsense"},
+        {"q": "\0"},
+        {"before": "x"},
+        {"before": "9" * 40},
+        {"after": "-1"},
+        {"object_id": "' or 1=1"},
+    ],
+)
+def test_nonsense_in_the_address_is_no_error(
+    query: dict[str, str], victor: User
+) -> None:
+    shown(victor, **query)
+
+
+def test_pages_through_everything_and_back(victor: User) -> None:
+    entries = append(120)[::-1]
+    client = signed_in(victor)
+    query: dict[str, Any] = {"action": "sync"}
+    first = client.get(reverse("audit"), query).context
+    assert first["newer"] is None
+    second = client.get(reverse("audit"), {**query, "before": first["older"]}).context
+    third = client.get(reverse("audit"), {**query, "before": second["older"]}).context
+    assert third["older"] is None
+    pages = [[entry for entry, _ in page["rows"]] for page in (first, second, third)]
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [entry for page in pages for entry in page] == entries
+    back = client.get(reverse("audit"), {**query, "after": third["newer"]}).context
+    assert [entry for entry, _ in back["rows"]] == pages[1]
+    top = client.get(reverse("audit"), {**query, "after": back["newer"]}).context
+    assert [entry for entry, _ in top["rows"]] == pages[0]
+    assert top["newer"] is None
+
+
+def test_links_of_the_pager_keep_the_filters(victor: User) -> None:
+    append(51)
+    text = text_of(signed_in(victor).get(reverse("audit"), {"action": "sync"}))
+    assert "action=sync&amp;before=" in text
+
+
+def test_asks_as_many_queries_for_many_entries(victor: User, disk: Disk) -> None:
+    client, address = signed_in(victor), reverse("audit")
+    job = add_job(disk)
+    for about in (job, disk.domain.host):
+        audit.record(OLGA, "look", about, Outcome.DONE)
+    one = queries_of(client, address)
+    for _ in range(20):
+        for about in (job, disk.domain.host):
+            audit.record(OLGA, "look", about, Outcome.DONE)
+    assert queries_of(client, address) == one <= 8
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_are_text(name: str, victor: User, disk: Disk) -> None:
+    job = add_job(disk, domain_name=name)
+    actor = Actor(name=name[:150], channel="console", request_id=name[:64])
+    audit.record(
+        actor, name[:64], job, Outcome.DONE, intent=name, reason=name, detail=name
+    )
+    query = {"q": name, "actor": name[:150]}
+    html = signed_in(victor).get(reverse("audit"), query).content.decode()
+    assert escape(name) in html
+    assert "<img" not in html
