@@ -16,8 +16,11 @@ from jobs.hypervisor.destination import (
     to_xml,
 )
 from jobs.hypervisor.errors import (
+    DestinationExists,
+    DestinationUnusable,
     DiskNotFound,
     DomainNotRunning,
+    HypervisorError,
     IdentityMismatch,
     NoJob,
     StillEnding,
@@ -55,7 +58,22 @@ def start(
             )
         return Started(domain_id, transient_job, xml)
 
-    return link.ask(START_SECONDS, call, about=domain_uuid)
+    try:
+        return link.ask(START_SECONDS, call, about=domain_uuid)
+    except DestinationExists as error:
+        if destination.kind == "file":
+            raise
+        raise _no_device(error) from error
+
+
+def _no_device(error: HypervisorError) -> DestinationUnusable:
+    """libvirt says of a file that was called a device only that it exists already."""
+    return DestinationUnusable(
+        error.text,
+        code=error.code,
+        cause="The destination is not a block device.",
+        remedy="Say file instead of device, or name a device.",
+    )
 
 
 def set_speed(link: Link, identity: Identity, bytes_per_second: int) -> int:

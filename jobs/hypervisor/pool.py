@@ -16,7 +16,12 @@ from jobs.hypervisor.errors import HostUnreachable, NoAnswer
 from jobs.hypervisor.eventloop import start_event_loop
 from jobs.hypervisor.host import Hypervisor, LibvirtHypervisor
 from jobs.hypervisor.link import Link
-from jobs.hypervisor.opening import OPEN_SECONDS, close_behind, open_connection
+from jobs.hypervisor.opening import (
+    OPEN_SECONDS,
+    close_behind,
+    close_quietly,
+    open_connection,
+)
 from jobs.hypervisor.translation import is_alive
 
 IDLE_SECONDS = 300.0
@@ -54,7 +59,10 @@ class Pool:
         self, address_uri: str, connection: libvirt.virConnect, generation: int
     ) -> None:
         """Keep it for the next user, unless it is dead or the pool was closed."""
-        if generation != self.generation or not is_alive(connection):
+        if not is_alive(connection):
+            close_quietly(connection)  # at once: there is nobody to talk to
+            return
+        if generation != self.generation:
             close_behind(connection)
             return
         with self.lock:
