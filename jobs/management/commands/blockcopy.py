@@ -41,7 +41,7 @@ class Command(BaseCommand):
     def _fail(self, failure: Failure, *, as_json: bool) -> None:
         self.stderr.write(failure.message)
         if as_json:
-            self.stdout.write(json.dumps({"error": failure.message, **failure.data}))
+            self.stdout.write(json.dumps({**failure.data, "error": failure.message}))
         raise SystemExit(int(failure.status))
 
 

@@ -1,0 +1,80 @@
+"""Running `manage.py blockcopy …` in this process, as the shell would."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from jobs.commandline.waiting import WakeUps
+from jobs.management.commands.blockcopy import Command
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value that standard output holds, and nothing else."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def blockcopy(
+    db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run one command line; also checks that no traceback is shown."""
+    # A command closes its connections at its end; the test still needs its own.
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+
+    def run(*words: object) -> Result:
+        argv = ["manage.py", "blockcopy", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", argv)
+        capsys.readouterr()
+        status = 0
+        try:
+            Command().run_from_argv(argv)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Result(status, said.out, said.err)
+
+    return run
+
+
+Script = Callable[..., None]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Take a step of the script each time that a command waits.
+
+    A command that still waits after the last step fails the test.
+    """
+
+    def play(*steps: Callable[[], object]) -> None:
+        left = list(steps)
+
+        def wait(self: WakeUps, seconds: float) -> None:
+            assert left, "the command waits for what does not come"
+            left.pop(0)()
+
+        monkeypatch.setattr(WakeUps, "wait", wait)
+
+    return play
