@@ -47,6 +47,8 @@ def within(
     try:
         return future.result(seconds)
     except TimeoutError:
+        if future.done():  # just now, or the error is the call's own
+            return future.result()
         _leave_behind(key, future)
         abandon(future)
         raise NoAnswer(f"No answer in {seconds:g} s.") from None

@@ -64,6 +64,8 @@ def _check_path(path: str) -> None:
         raise DestinationError("path", "The destination must be an absolute path.")
     if not path.isprintable():
         raise DestinationError("path", "The path contains control characters.")
+    if path == "/":
+        raise DestinationError("path", "The destination must be a file or a device.")
     if path != posixpath.normpath(path) or path.startswith("//"):
         raise DestinationError(
             "path", "The path must be written without “..”, “.”, “//” and a last “/”."
