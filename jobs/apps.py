@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.db.models.signals import post_migrate
 
 
@@ -13,6 +14,16 @@ class ConsoleAdminConfig(AdminConfig):
     """Django admin with the console's own rule of who may enter."""
 
     default_site = "jobs.admin_site.ConsoleAdminSite"
+
+
+class StaticConfig(StaticFilesConfig):
+    """Static files without the variants of Bootstrap that no page uses."""
+
+    ignore_patterns: ClassVar = [
+        *StaticFilesConfig.ignore_patterns,
+        *("bootstrap-*", "bootstrap.css*", "bootstrap.rtl.*", "bootstrap.esm.*"),
+        *("bootstrap.js*", "bootstrap.min.js*", "bootstrap.bundle.js*"),
+    ]
 
 
 class JobsConfig(AppConfig):
