@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import structlog
 from django.utils import timezone
@@ -122,13 +123,12 @@ def look_at_domain(
     observation = _observe(hypervisor, uuid, wanted if with_progress else [])
     running |= live.calls_running(job.pk for job in calling)
     for job in calling:
-        job.refresh_from_db(fields=["state", "end_accepted", "last_event"])
-    for job in jobs:
-        decision = resolve(
-            record_of(job, call_running=job.pk in running, refused=is_refusal(error)),
-            observation,
+        job.refresh_from_db(
+            fields=["state", "ending_at", "end_accepted", "last_event"]
         )
-        _follow(hypervisor, job, decision, error=error, reissue=reissue)
+    for job in jobs:
+        look = Look(observation, job.pk in running, error, reissue)
+        _follow(hypervisor, job, look)
     if with_progress:
         _keep_progress(jobs, observation)
 
@@ -188,20 +188,31 @@ def record_of(
     )
 
 
-def _follow(
-    hypervisor: Hypervisor,
-    job: CopyJob,
-    decision: Decision,
-    *,
-    error: HypervisorError | None,
-    reissue: bool,
-) -> None:
-    if decision.state is not None and not _apply(job, decision, error):
+@dataclass(frozen=True)
+class Look:
+    """What one look at a domain brought, and how far to go with it."""
+
+    observation: Observation
+    call_running: bool
+    error: HypervisorError | None
+    reissue: bool
+
+
+def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> None:
+    """Do what follows, and what follows from that: ready, then pivot by policy."""
+    refused = is_refusal(look.error)
+    decision = resolve(
+        record_of(job, call_running=look.call_running, refused=refused),
+        look.observation,
+    )
+    if decision.state is not None and not _apply(job, decision, look.error):
         return
     if decision.act == Act.REPAIR:
         _repair(hypervisor, job)
-    elif decision.act is not None and (reissue or decision.state is not None):
+    elif decision.act is not None and (look.reissue or decision.state is not None):
         _ask_for(job, decision.act)
+    elif decision.state is not None:
+        _follow(hypervisor, job, replace(look, error=None))
 
 
 def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
