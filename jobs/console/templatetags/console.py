@@ -66,6 +66,12 @@ def state(value: str) -> SafeString:
     return _badge(LOOKS[known], str(known.label))
 
 
+@register.filter
+def family(value: str) -> str:
+    """Return the colour family of a job's state."""
+    return LOOKS[State(value)].family
+
+
 @register.simple_tag
 def domain_state(value: str) -> SafeString:
     """Show a domain's state, in libvirt's words, as icon, colour and word."""
@@ -82,6 +88,20 @@ def host_state(host: Host) -> SafeString:
     if host.reachable:
         return _badge(Look("green", "signal"), "answers")
     return _badge(Look("red", "signal-slash"), "does not answer")
+
+
+@register.simple_tag
+def path(location: str) -> SafeString:
+    """Show a path in one line; when room is short its directory gives way first."""
+    directory, slash, name = location.rpartition("/")
+    return format_html(
+        '<span class="path-line" title="{}"><span class="path-dir">{}{}</span>'
+        '<span class="path-name">{}</span></span>',
+        location,
+        directory,
+        slash,
+        name,
+    )
 
 
 # --- Numbers ------------------------------------------------------------------------

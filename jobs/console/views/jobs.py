@@ -2,18 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.paginator import Paginator
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
 
+from jobs.actor import from_request
+from jobs.console.filters import JobFilter, chips
 from jobs.console.page import Request, needs, show
+from jobs.console.shown import show_job, show_jobs
+from jobs.models import AuditEntry, CopyJob, Host
+
+PER_PAGE = 50
+# The newest lines that a job's page shows of its history and of the audit log.
+MOST_EVENTS = 100
+MOST_ENTRIES = 50
 
 
+@require_safe
 @needs("jobs.view_copyjob")
 def jobs(request: Request) -> HttpResponse:
-    """Show the jobs."""
-    return show(request, "console/overview.html", {})
+    """List the jobs; `state`, `host`, `q` and `page` in the address narrow the list."""
+    form = JobFilter(request.GET)
+    page = Paginator(form.jobs(), PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "chips": chips(form),
+        "hosts": Host.objects.all(),
+        "page": page,
+        "rows": show_jobs(page.object_list, from_request(request)),
+        "query": form.query,
+    }
+    return show(request, "console/jobs.html", context)
 
 
+@require_safe
 @needs("jobs.view_copyjob")
 def job(request: Request, pk: int) -> HttpResponse:
     """Show one job."""
-    return show(request, "console/overview.html", {})
+    return show(request, "console/job.html", page_of(request, pk))
+
+
+def page_of(request: Request, pk: int) -> dict[str, Any]:
+    """Return what a job's page shows; Http404 if there is no such job."""
+    found = get_object_or_404(CopyJob.objects.select_related("host", "domain"), pk=pk)
+    events = list(found.events.order_by("-id")[: MOST_EVENTS + 1])
+    context: dict[str, Any] = {
+        "shown": show_job(found, from_request(request)),
+        "job": found,
+        "topics": f"job-{pk} host-{found.host_id}",
+        "speed_typed": None,
+        "events": events[:MOST_EVENTS],
+        "more_events": len(events) > MOST_EVENTS,
+        "entries": [],
+    }
+    if request.user.has_perm("jobs.view_auditentry"):
+        about = AuditEntry.objects.filter(
+            object_type=CopyJob._meta.verbose_name, object_id=str(pk)
+        )
+        context["entries"] = list(about[:MOST_ENTRIES])
+    return context

@@ -2,12 +2,95 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
+from django.views.decorators.http import require_safe
 
+from jobs.actor import Actor, from_request
 from jobs.console.page import Request, needs, show
+from jobs.console.shown import ShownJob, show_jobs
+from jobs.lifecycle import ACTIVE, State, WhenReady
+from jobs.models import CopyJob, Domain, Host
+from jobs.models.job import CopyJobQuerySet
+
+# The most rows of each kind; the jobs page has the rest.
+MOST_JOBS = 20
+MOST_ENDED = 8
+MOST_HOSTS = 8
 
 
+@require_safe
 @needs("jobs.view_copyjob")
 def overview(request: Request) -> HttpResponse:
-    """Show the overview."""
-    return show(request, "console/overview.html", {})
+    """Show what needs a decision, what runs, what ended, and the hosts in brief."""
+    actor = from_request(request)
+    counts = job_counts()
+    context: dict[str, Any] = {
+        "waiting": shown(CopyJob.objects.waiting().order_by("ready_at"), actor),
+        "running": shown(in_flight(), actor),
+        "ended": shown(CopyJob.objects.recently_ended(), actor, MOST_ENDED),
+        "counts": counts,
+        "hosts": hosts_in_brief(),
+        "host_counts": host_counts(),
+    }
+    if not counts["jobs"]:
+        context["steps"] = first_steps(context["host_counts"])
+    return show(request, "console/overview.html", context)
+
+
+def in_flight() -> CopyJobQuerySet:
+    """Return the active jobs that need nobody, oldest first."""
+    waiting = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+    return CopyJob.objects.active().exclude(waiting).order_by("id")
+
+
+def shown(jobs: CopyJobQuerySet, actor: Actor, most: int = MOST_JOBS) -> list[ShownJob]:
+    """Return the first of `jobs` with their progress."""
+    return show_jobs(jobs.select_related("host")[:most], actor)
+
+
+def job_counts() -> dict[str, int]:
+    """Return how many jobs there are, wait, and run; one query."""
+    waiting = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+    active = Q(state__in=sorted(ACTIVE))
+    return CopyJob.objects.aggregate(
+        jobs=Count("pk"),
+        waiting=Count("pk", filter=waiting),
+        running=Count("pk", filter=active & ~waiting),
+    )
+
+
+def hosts_in_brief() -> QuerySet[Any]:
+    """Return some hosts with `active_jobs`, those that do not answer first."""
+    return (
+        Host.objects.filter(enabled=True)
+        .annotate(
+            active_jobs=Count("jobs", filter=Q(jobs__state__in=sorted(ACTIVE))),
+        )
+        .order_by(F("error_at").asc(nulls_last=True), "name")[:MOST_HOSTS]
+    )
+
+
+def host_counts() -> dict[str, int]:
+    """Return how many hosts there are, answer, and do not; one query."""
+    asked = Q(enabled=True)
+    return Host.objects.aggregate(
+        hosts=Count("pk"),
+        asked=Count("pk", filter=asked),
+        silent=Count("pk", filter=asked & ~Q(error="")),
+        answering=Count("pk", filter=asked & Q(error="", last_seen_at__isnull=False)),
+        synced=Count("pk", filter=Q(synced_at__isnull=False)),
+    )
+
+
+def first_steps(hosts: dict[str, int]) -> list[tuple[str, str, bool]]:
+    """Return the first-run checklist: words, page, and whether it is done."""
+    running = Domain.objects.filter(gone_at=None, libvirt_id__isnull=False).exists()
+    return [
+        ("Add a libvirt host", "hosts", hosts["hosts"] > 0),
+        ("See it answer", "hosts", hosts["answering"] > 0),
+        ("Find its running domains", "domains", running),
+        ("Start the first copy", "copy-new", False),
+    ]

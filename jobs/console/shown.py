@@ -1,0 +1,290 @@
+"""A copy job as pages show it: its progress, how far it can be trusted, its verbs.
+
+Nothing here is guessed. What is not known is None, and a number that is not fresh is
+shown with its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from xml.etree import ElementTree
+
+from jobs import live
+from jobs.actions import SPEED_STATES, VERBS, Verb, speed_why_not
+from jobs.actor import Actor
+from jobs.console.clock import FRESH_SECONDS, seconds_since
+from jobs.console.look import LOOKS
+from jobs.lifecycle import ENDED, ON_HOST, State, WhenReady
+from jobs.models import CopyJob
+from jobs.units import bytes_text
+
+# A rate needs some seconds before it says anything about the time left.
+YOUNG_SECONDS = 8.0
+# The sweep looks each second: no look for longer is worth saying.
+SILENT_SECONDS = 10.0
+
+_THEN = {
+    WhenReady.WAIT: "then you decide",
+    WhenReady.PIVOT: "then pivot",
+    WhenReady.FINISH: "then finish",
+}
+
+
+@dataclass(frozen=True)
+class ShownVerb:
+    """A verb as a button: possible now, or greyed with the reason."""
+
+    verb: Verb
+    why_not: str
+    consequence: str
+
+    @property
+    def style(self) -> str:
+        """Return the button's class."""
+        return {"pivot": "btn-primary", "cancel": "btn-danger"}.get(
+            self.verb.name, "btn-quiet"
+        )
+
+
+@dataclass
+class ShownJob:
+    """A job with what is known of its progress, for one reader."""
+
+    job: CopyJob
+    progress: live.LiveProgress | None
+    actor: Actor
+
+    @property
+    def state(self) -> State:
+        return State(self.job.state)
+
+    @property
+    def key(self) -> str:
+        """Return what makes ids in the page this job's."""
+        return str(self.job.pk)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether the job stands in sync until a person decides."""
+        return self.state == State.MIRRORING and self.job.when_ready == WhenReady.WAIT
+
+    # --- Progress -------------------------------------------------------------------
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether source and destination were in sync at some time."""
+        return self.job.ready_at is not None
+
+    @property
+    def percent(self) -> float | None:
+        """How much is copied, 0 to 100; None while there is no figure.
+
+        100 is kept for the mirror: libvirt reports current = end before it is ready.
+        """
+        if self.was_ready:
+            return 100.0
+        if self.progress is None or self.progress.percent is None:
+            return None
+        return min(self.progress.percent, 99.0)
+
+    @property
+    def percent_text(self) -> str:
+        percent = self.percent
+        return "" if percent is None else f"{int(percent)} %"
+
+    @property
+    def size_text(self) -> str:
+        """Return the bytes copied as "3.2 GiB of 10 GiB"; empty without a figure."""
+        if self.progress is None or self.progress.end <= 1:
+            return ""
+        return f"{bytes_text(self.progress.current)} of {bytes_text(self.progress.end)}"
+
+    @property
+    def meter_family(self) -> str:
+        """Return the colour of the copying phase's bar."""
+        return LOOKS[self.state].family if self.ended else "blue"
+
+    @property
+    def then(self) -> str:
+        """Say what follows the mirroring phase."""
+        return {
+            State.PIVOTING: "pivoting",
+            State.FINISHING: "finishing",
+            State.CANCELLING: "cancelling",
+        }.get(self.state) or _THEN[WhenReady(self.job.when_ready)]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the numbers are of this moment."""
+        return self.progress is not None and self.progress.age <= FRESH_SECONDS
+
+    @property
+    def copying(self) -> bool:
+        return self.state == State.COPYING
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes/s copied at present; None if that is not known now."""
+        if not self.copying or not self.fresh or self.progress is None:
+            return None
+        return self.progress.rate or None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the mirror, at the present rate; None if unknown or young."""
+        started = self.job.started_at
+        if self.rate is None or self.progress is None or started is None:
+            return None
+        if seconds_since(started) < YOUNG_SECONDS:
+            return None
+        return self.progress.seconds_left
+
+    @property
+    def state_since(self) -> datetime:
+        """Since when the job is in its present state, as well as is known."""
+        known = {
+            State.STARTING: self.job.started_at,
+            State.COPYING: self.job.started_at,
+            State.MIRRORING: self.job.ready_at,
+        }
+        ending = self.job.ended_at or self.job.ending_at
+        return known.get(self.state, ending) or self.job.requested_at
+
+    @property
+    def ran_for(self) -> float | None:
+        """Seconds from the start to the end; None unless both happened."""
+        if self.job.started_at is None or self.job.ended_at is None:
+            return None
+        return (self.job.ended_at - self.job.started_at).total_seconds()
+
+    @property
+    def mirrored_for(self) -> float | None:
+        """Seconds that an ended job was in sync; None if it never was."""
+        if self.job.ready_at is None or self.job.ended_at is None:
+            return None
+        return (self.job.ended_at - self.job.ready_at).total_seconds()
+
+    @property
+    def announcement(self) -> str:
+        """Say the progress in words, for those who hear the page."""
+        words = f"{self.job.disk} of {self.job.domain_name}: {self.state.label}"
+        return f"{words}, {self.percent_text}" if self.copying else words
+
+    # --- The host behind it ---------------------------------------------------------
+
+    @property
+    def host_silent(self) -> bool:
+        """Whether the job's host did not answer, or was not asked, lately."""
+        if self.state not in ON_HOST:
+            return False
+        host = self.job.host
+        silent = host.silent_for
+        return bool(host.error) or silent is None or silent > SILENT_SECONDS
+
+    # --- The two ends ---------------------------------------------------------------
+
+    @property
+    def source_role(self) -> str:
+        """Say what the source is to the guest now; empty when that is not known."""
+        if self.state == State.PIVOTED:
+            return "the guest has left it; it goes stale"
+        if self.state in (State.COPIED, State.CANCELLED):
+            return "the guest runs on it"
+        if self.state in ON_HOST and self.state != State.PIVOTING:
+            return "the guest runs on it"
+        return ""
+
+    @property
+    def destination_role(self) -> str:
+        """Say what the destination is now; empty when that is not known."""
+        if self.state == State.COPIED:
+            return "complete, as after a power cut"
+        if self.state == State.PIVOTED:
+            return "the guest runs on it"
+        if self.state == State.MIRRORING:
+            return "in sync"
+        return "being written" if self.state == State.COPYING else ""
+
+    # --- What can be done -----------------------------------------------------------
+
+    @cached_property
+    def verbs(self) -> list[ShownVerb]:
+        """Return every verb, those that are not possible with the reason."""
+        return [
+            ShownVerb(
+                verb, verb.why_not(self.job, self.actor), verb.consequence(self.job)
+            )
+            for verb in VERBS.values()
+        ]
+
+    @property
+    def speed_why_not(self) -> str:
+        return speed_why_not(self.job, self.actor)
+
+    @property
+    def speed_applies(self) -> bool:
+        """Whether there is a running copy whose bandwidth means something."""
+        return self.state in SPEED_STATES
+
+    # --- What was asked -------------------------------------------------------------
+
+    @property
+    def bandwidth_field(self) -> str:
+        """Return the bandwidth as one would type it, exactly."""
+        return bandwidth_field(self.job.bandwidth)
+
+    @property
+    def flags(self) -> list[str]:
+        """Return libvirt's flags of this copy, in words."""
+        flags = {
+            "shallow": self.job.shallow,
+            "reuse external": self.job.reuse_external,
+            "synchronous writes": self.job.synchronous_writes,
+            "transient job": bool(self.job.transient_job),
+        }
+        return [name for name, is_set in flags.items() if is_set]
+
+    @property
+    def xml(self) -> str:
+        """Return the destination's XML, indented for reading."""
+        return indented(self.job.destination_xml)
+
+
+def bandwidth_field(bytes_per_second: int) -> str:
+    """Return a bandwidth so that typing it gives the same number again."""
+    if not bytes_per_second:
+        return "unlimited"
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if bytes_per_second % unit == 0:
+            return f"{bytes_per_second // unit} {name}/s"
+    return f"{bytes_per_second}"
+
+
+def indented(xml: str) -> str:
+    """Return `xml` indented; as it is when it can't be read."""
+    try:
+        # Written by ourselves or by libvirt, never by a guest.
+        root = ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError:
+        return xml
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def show_jobs(jobs: Iterable[CopyJob], actor: Actor) -> list[ShownJob]:
+    """Return `jobs` with their progress; one request to Redis for all."""
+    rows = list(jobs)
+    progress = live.progress_of(row.pk for row in rows if row.state in ON_HOST)
+    return [ShownJob(row, progress.get(row.pk), actor) for row in rows]
+
+
+def show_job(job: CopyJob, actor: Actor) -> ShownJob:
+    """Return one job, an ended one with the last that was known of its progress."""
+    return ShownJob(job, live.progress_of([job.pk]).get(job.pk), actor)
