@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -44,18 +45,34 @@ class Demo:
         self._ending = contextlib.ExitStack()
 
     def __enter__(self) -> Demo:
-        with contextlib.ExitStack() as ending:
-            ending.callback(self._clear)
-            say("Starting two libvirt hosts and their guests …")
-            ending.enter_context(self.fleet)
-            say("Starting the console …")
-            ending.enter_context(self.console)
-            for name, role in ACCOUNTS.items():
-                self.console.add_user(name, role, self.password)
-            for host in self.fleet.hosts:
-                self.console.add_host(host)
-            self._ending = ending.pop_all()
+        self._ending.callback(self._clear)
+        self._ending.callback(self.fleet.stop)
+        self._ending.callback(self.console.stop)
+        try:
+            self._start()
+        except BaseException:
+            self._ending.close()
+            raise
         return self
+
+    def _start(self) -> None:
+        """Start what does not depend on one another side by side."""
+        say("Starting two libvirt hosts with their guests, and the console …")
+        with ThreadPoolExecutor() as side_by_side:
+            fleet = side_by_side.submit(self.fleet.start)
+            console = side_by_side.submit(self.console.start)
+            fleet.result()
+            console.result()
+            people = [
+                side_by_side.submit(self.console.add_user, name, role, self.password)
+                for name, role in ACCOUNTS.items()
+            ]
+            hosts = [
+                side_by_side.submit(self.console.add_host, host)
+                for host in self.fleet.hosts
+            ]
+            for done in (*people, *hosts):
+                done.result()
 
     def __exit__(self, *_: object) -> None:
         say("Stopping everything …")
@@ -112,7 +129,7 @@ class Demo:
         say("Checking the guest and its blocks …")
         problems = self.fleet.check(guest, "vda", destination)
         return {
-            "job": job.get("id"),
+            "job": job.get("job"),
             "state": job.get("state"),
             "host": guest.host.name,
             "domain": guest.name,

@@ -38,18 +38,12 @@ class Fleet:
         """A guest with two disks that it writes to."""
         return self.guests["orders-db"]
 
-    def __enter__(self) -> Self:
-        try:
-            for host in self.hosts:
-                self._start(host)
-            self._populate()
-        except BaseException:
-            self.stop()
-            raise
+    def start(self) -> Self:
+        """Start the hosts and their guests; returns when the guests have booted."""
+        for host in self.hosts:
+            self._start(host)
+        self._populate()
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         for host in self.hosts:
