@@ -96,7 +96,7 @@ def list_all(call: Call) -> Answer:
     if call.options.host:
         found = found.filter(host=find.host(call.options.host))
     records = job_records(found[: call.options.limit])
-    headings = ("JOB", "STATE", "", "HOST", "DOMAIN", "DISK", "DESTINATION")
+    headings = ("JOB", "STATE", "COPIED", "HOST", "DOMAIN", "DISK", "DESTINATION")
     text = table(headings, [_row(record) for record in records])
     left = found.count() - len(records)
     return Answer(records, text + (f"\n… and {left} older ones" if left > 0 else ""))

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,8 +25,9 @@ from jobs.hypervisor import (
     LifecycleEvent,
 )
 from jobs.leases import LEASE_SECONDS, Leased, Leases, is_alive, listeners_of
-from jobs.listener import Event, Listener
+from jobs.listener import Event
 from jobs.models import Host, Site
+from tests.listening import Running, until
 
 UUID = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 
@@ -75,30 +75,6 @@ class FakeHosts:
         return [one for one in self.opened if one.address.host_name == name]
 
 
-class GivenLeases:
-    """Leases without a database: a test says what is held."""
-
-    def __init__(self, *hosts: Leased) -> None:
-        self.held = {host.pk: host for host in hosts}
-        self.beats = 0
-        self.broken = False
-        self.given_back = False
-
-    def beat(self) -> None:
-        self.beats += 1
-
-    def hold(self) -> dict[int, Leased]:
-        if self.broken:
-            raise OperationalError("the database is away")
-        return dict(self.held)
-
-    def give_back(self) -> None:
-        self.given_back = True
-
-    def fall_silent(self) -> None:
-        self.beats = 0
-
-
 def leased(pk: int, name: str) -> Leased:
     return Leased(pk, name, "default", Address("tls", host_name=name))
 
@@ -106,34 +82,15 @@ def leased(pk: int, name: str) -> Leased:
 ALDER, BIRCH = leased(1, "alder"), leased(2, "birch")
 
 
-class Running:
-    """A listener in a thread, its fake hosts, and the tasks that it asked for."""
+class RunningOnFakes(Running):
+    """A listener whose hosts are fakes."""
 
     def __init__(self, *hosts: Leased) -> None:
         self.hosts = FakeHosts()
-        self.leases = GivenLeases(*hosts)
-        self.listener = Listener(self.leases, self.hosts.subscribe)  # type: ignore[arg-type]
-        self.sent: list[tuple[str, tuple[Any, ...], str]] = []
-        self.thread = threading.Thread(target=self.listener.run, daemon=True)
-
-    def send_task(
-        self, name: str, args: tuple[Any, ...], queue: str, **_: object
-    ) -> None:
-        self.sent.append((name.rpartition(".")[2], tuple(args), queue))
-
-    def asked(self, task: str) -> list[tuple[Any, ...]]:
-        return [args for name, args, _queue in self.sent if name == task]
+        super().__init__(self.hosts.subscribe, *hosts)
 
 
-def until(question: Callable[[], object], timeout: float = 5) -> None:
-    end = time.monotonic() + timeout
-    while not question():
-        if time.monotonic() > end:
-            pytest.fail("it did not come about")
-        time.sleep(0.002)
-
-
-Start = Callable[..., Running]
+Start = Callable[..., RunningOnFakes]
 
 
 @pytest.fixture
@@ -144,12 +101,12 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setattr(listener_module, "SYNC_DELAY_SECONDS", 0.05)
     monkeypatch.setattr(listener_module, "SYNC_GAP_SECONDS", 0.1)
     monkeypatch.setattr(listener_module, "close_old_connections", lambda: None)
-    started: list[Running] = []
+    started: list[RunningOnFakes] = []
 
     def make(
-        *hosts: Leased, prepare: Callable[[Running], None] | None = None
-    ) -> Running:
-        running = Running(*hosts)
+        *hosts: Leased, prepare: Callable[[RunningOnFakes], None] | None = None
+    ) -> RunningOnFakes:
+        running = RunningOnFakes(*hosts)
         monkeypatch.setattr(current_app, "send_task", running.send_task)
         if prepare:
             prepare(running)
@@ -160,9 +117,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     yield make
     for running in started:
         running.hosts.let_go.set()
-        running.listener.stop()
-        running.thread.join(5)
-        assert not running.thread.is_alive()
+        running.end()
 
 
 # --- Events ------------------------------------------------------------------------
@@ -284,7 +239,7 @@ def test_a_connection_that_died_without_a_word_is_noticed(start: Start) -> None:
 
 
 def test_a_connection_that_closes_while_it_opens_is_not_kept(start: Start) -> None:
-    def prepare(running: Running) -> None:
+    def prepare(running: RunningOnFakes) -> None:
         running.hosts.closes_at_once = True
 
     running = start(ALDER, prepare=prepare)
