@@ -33,6 +33,7 @@
 
   document.addEventListener("done", (event) => {
     dialog.close();
+    for (const error of document.querySelectorAll("[role=alert][data-keep]")) error.replaceChildren();
     toast(event.detail);
     document.dispatchEvent(new CustomEvent("console:refresh"));
   });
