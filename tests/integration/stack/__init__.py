@@ -1,0 +1,1 @@
+"""The whole console, its processes running, some of them killed."""
