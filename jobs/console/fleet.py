@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.conf import settings
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -27,19 +37,30 @@ from jobs.preflight import (
 RECENT_JOBS = 20
 # An answer that is due longer than this will not come: the request has expired.
 ANSWER_EXPECTED = timedelta(seconds=60)
+ANSWER_IS_NEWS = timedelta(minutes=5)
+REMOVABLE = frozenset({"cdrom", "floppy"})
 
 
 # --- Hosts -------------------------------------------------------------------------
 
 
 def hosts_with_counts() -> QuerySet[Host]:
-    """Return hosts with `domain_count`, `running_count`, `active_count`."""
+    """Return hosts with `domain_count`, `running_count`, `active_count`.
+
+    Also with `overlooked`: no error is known, but nobody has looked for far longer
+    than the settings promise, so that what was seen last says little.
+    """
+    patience = timedelta(seconds=3 * settings.BLOCKCOPY_INVENTORY_SECONDS)
     present = Domain.objects.filter(host=OuterRef("pk"), gone_at=None)
     return Host.objects.select_related("site").annotate(
         domain_count=_count(present, "host"),
         running_count=_count(present.exclude(libvirt_id=None), "host"),
         active_count=_count(
             CopyJob.objects.active().filter(host=OuterRef("pk")), "host"
+        ),
+        overlooked=ExpressionWrapper(
+            Q(enabled=True, error="", last_seen_at__lt=timezone.now() - patience),
+            output_field=BooleanField(),
         ),
     )
 
@@ -81,6 +102,17 @@ class Asked:
     @property
     def pending(self) -> bool:
         return self.answer is None and not self.overdue
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the answer is news and not yet history."""
+        if self.answer is None:
+            return False
+        return timezone.now() - self.answer.time < ANSWER_IS_NEWS
+
+    @property
+    def failed(self) -> bool:
+        return self.answer is not None and self.answer.outcome == Outcome.FAILED
 
     @property
     def overdue(self) -> bool:
@@ -178,7 +210,8 @@ def disk_cards(domain: Domain) -> list[DiskCard]:
     pools = list(domain.host.pools.filter(gone_at=None))
     jobs = domain.jobs.all()
     active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
-    return [_card(domain, disk, pools, active, list(ended)) for disk in disks]
+    cards = [_card(domain, disk, pools, active, list(ended)) for disk in disks]
+    return sorted(cards, key=lambda card: card.disk.device in REMOVABLE)
 
 
 def _card(
@@ -244,9 +277,19 @@ class Choice:
 
 
 def choices(rows: Iterable[Any]) -> list[tuple[Domain, list[Choice]]]:
-    """Return for each of `domain_rows` its disks, and which of them can be copied."""
+    """Return for each of `domain_rows` its disks, and which of them can be copied.
+
+    Removable drives are no disks that anybody would look for here.
+    """
     return [
-        (domain, [_choice(domain, disk) for disk in domain.present_disks])
+        (
+            domain,
+            [
+                _choice(domain, disk)
+                for disk in domain.present_disks
+                if disk.device not in REMOVABLE
+            ],
+        )
         for domain in rows
     ]
 

@@ -72,7 +72,10 @@ class Obstacle(ValidationError):
     """An error beside a field that also says what to do about it."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.cause)
+        cause = problem.cause
+        if cause.startswith(problem.field):  # a sentence that begins with its field
+            cause = cause[:1].upper() + cause[1:]
+        super().__init__(cause)
         self.remedy = problem.remedy
 
 

@@ -92,6 +92,11 @@ def _parameters(options: CopyOptions) -> tuple[tuple[str, int, str], ...]:
 
 def _hints(request: CopyRequest, pool: StoragePool | None) -> Iterable[str]:
     destination, disk = request.destination, request.disk
+    if disk.domain.host.error:
+        yield (
+            f"{disk.domain.host} does not answer now. The copy starts when it answers "
+            "again."
+        )
     if pool is not None and disk.capacity and pool.available < disk.capacity:
         yield (
             f"{pool.name} has {bytes_text(pool.available)} free, the disk can grow to "

@@ -323,6 +323,18 @@ class TestPreview:
         text = preview(signed_in(olga), disk)
         assert "images has 1 GiB free, the disk can grow to 10 GiB." in text
 
+    def test_says_that_the_host_is_silent(self, olga: User, disk: Disk) -> None:
+        Host.objects.update(error="The host does not answer.")
+        text = preview(signed_in(olga), disk)
+        assert "alder does not answer now." in text
+
+    def test_promises_nothing_while_something_is_wrong(
+        self, olga: User, disk: Disk
+    ) -> None:
+        text = preview(signed_in(olga), disk, granularity="3")
+        assert "Nothing would be started." in text
+        assert "keeps running while" not in text
+
     def test_never_carries_the_reason_or_a_token(self, olga: User, disk: Disk) -> None:
         text = text_of(signed_in(olga).get(address_of(disk)))
         assert 'hx-params="not csrfmiddlewaretoken,reason"' in text
@@ -429,7 +441,7 @@ def test_names_are_text(name: str, olga: User, disk: Disk) -> None:
     pages = (
         client.get(reverse("copy-new")),
         client.get(address_of(disk)),
-        client.get(address_of(disk), {"destination": f"/{name}"}, headers=HTMX),
+        client.get(address_of(disk), {"destination": "/new"}, headers=HTMX),
         bad,
     )
     for response in pages:

@@ -115,7 +115,10 @@ def test_hosts_tell_counts_and_versions(victor: User, disk: Disk) -> None:
     assert "9.0.0" in text_of(page)
 
 
-def test_a_silent_host_says_why_and_what_to_do(victor: User, host: Host) -> None:
+def test_a_silent_host_says_why_and_what_to_do(
+    victor: User, host: Host, time_machine: Any
+) -> None:
+    time_machine.move_to(timezone.now(), tick=False)
     Host.objects.update(
         error="The host does not answer. (connection refused)",
         error_remedy="Check that the machine is up.",
@@ -127,6 +130,15 @@ def test_a_silent_host_says_why_and_what_to_do(victor: User, host: Host) -> None
         assert "connection refused" in text
         assert "Check that the machine is up." in text
         assert "40 s ago" in text
+
+
+def test_a_host_that_nobody_looks_at_says_so(victor: User, host: Host) -> None:
+    addresses = (reverse("hosts"), reverse("host", args=[host.pk]))
+    for address in addresses:
+        assert "Nobody has looked" not in text_of(signed_in(victor).get(address))
+    Host.objects.update(last_seen_at=timezone.now() - timedelta(hours=1))
+    for address in addresses:
+        assert "Nobody has looked" in text_of(signed_in(victor).get(address))
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,11 @@ def _ask(
 @needs("jobs.add_host")
 def host_add(request: Request) -> HttpResponse:
     """Add a host by the fields of its address."""
-    first_site = Site.objects.first()
     blank = Host(transport=Host.Transport.SSH)
-    if first_site is not None:
-        blank.site = first_site
+    sites = Site.objects.all()
+    default = next((site for site in sites if site.name == "default"), sites.first())
+    if default is not None:
+        blank.site = default
     return _edit(request, blank, "Add a host")
 
 
