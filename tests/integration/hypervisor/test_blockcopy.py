@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,17 +115,17 @@ def test_transient_domain_needs_no_transient_job(
     assert (disk.source, disk.persistent_source) == (to.path, None)
 
 
-@pytest.mark.parametrize("name", ["it's.qcow2", "a&b.qcow2", '<"ü">.qcow2', "sp ace"])
 def test_hostile_paths_arrive_as_they_are(
-    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest, name: str
+    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest
 ) -> None:
     guest = make_guest(alder, paused=True)
-    identity = start(hypervisor, guest, copy_of(guest, name))
-    until(lambda: is_ready(hypervisor, identity))
-    hypervisor.pivot(identity)
-    seen = hypervisor.observe(identity.domain_uuid).disks["vda"]
-    assert seen.source == seen.persistent_source == identity.destination
-    assert Path(identity.destination).exists()
+    for name in ("it's.qcow2", "a&b.qcow2", '<"ü">.qcow2', "sp ace", "$(x);%41"):
+        identity = start(hypervisor, guest, copy_of(guest, name))
+        until(partial(is_ready, hypervisor, identity))
+        hypervisor.pivot(identity)
+        seen = hypervisor.observe(identity.domain_uuid).disks["vda"]
+        assert seen.source == seen.persistent_source == identity.destination
+        assert Path(identity.destination).exists()
 
 
 @pytest.mark.parametrize("shallow", [True, False])

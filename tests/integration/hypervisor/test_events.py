@@ -18,6 +18,7 @@ from jobs.hypervisor import (
     LifecycleEvent,
     Subscription,
 )
+from jobs.hypervisor.deadline import left_behind
 from lab.guest import MIB, Guest, GuestDisk
 from lab.host import PrivateHost
 from tests.integration.conftest import MakeGuest, address_of, policy_for
@@ -129,12 +130,13 @@ def frozen_birch(
     monkeypatch.setattr("jobs.hypervisor.opening.OPEN_SECONDS", 0.5)
     yield birch
     birch.thaw()
+    until(lambda: left_behind(birch.uri) == 0)
 
 
 def test_frozen_daemon_closes_the_subscription(frozen_birch: PrivateHost) -> None:
     heard = Heard(frozen_birch)
     frozen_birch.freeze()
-    closed = heard.next(lambda event: isinstance(event, ConnectionClosed), seconds=5)
+    closed = heard.next(lambda event: isinstance(event, ConnectionClosed))
     assert closed == ConnectionClosed("keepalive")
     heard.subscription.close()
 
@@ -144,7 +146,7 @@ def test_subscribing_to_a_frozen_daemon_is_bounded(frozen_birch: PrivateHost) ->
     before = time.monotonic()
     with pytest.raises(HostUnreachable):
         Subscription(address_of(frozen_birch), policy_for(frozen_birch), print)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 10
     frozen_birch.thaw()
     until(lambda: _subscribes(frozen_birch))
 

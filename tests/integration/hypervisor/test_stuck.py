@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from jobs.hypervisor import (
     CopyOptions,
     Destination,
     DomainNotRunning,
+    DomainObservation,
     Hypervisor,
     Identity,
     NoAnswer,
@@ -57,32 +57,27 @@ def frozen(alder: PrivateHost, guest: Guest, copied: Identity) -> Iterator[Ident
     until(lambda: left_behind(alder.uri) == 0)
 
 
-def timed_look(hypervisor: Hypervisor, identity: Identity) -> tuple[float, bool]:
-    before = time.monotonic()
+def look(hypervisor: Hypervisor, identity: Identity) -> DomainObservation:
     seen = hypervisor.observe(identity.domain_uuid, ["vda"])
     mirror = seen.disks["vda"].mirror
     assert mirror is not None
     assert mirror.destination == identity.destination
     assert seen.disks["vda"].progress is None
-    return time.monotonic() - before, seen.stuck
+    return seen
 
 
 def test_looking_shows_the_mirror_and_waits_only_once(
     hypervisor: Hypervisor, alder: PrivateHost, frozen: Identity
 ) -> None:
-    first, second, third = (timed_look(hypervisor, frozen) for _ in range(3))
-    assert (first[1], second[1], third[1]) == (True, True, True)
-    assert first[0] < 2
-    assert second[0] + third[0] < 0.3
-    assert left_behind(alder.uri) == 1
+    assert [look(hypervisor, frozen).stuck for _ in range(3)] == [True] * 3
+    assert left_behind(alder.uri) == 1, "the second and third did not ask again"
 
 
 def test_looking_without_progress_does_not_wait(
-    hypervisor: Hypervisor, frozen: Identity
+    hypervisor: Hypervisor, alder: PrivateHost, frozen: Identity
 ) -> None:
-    before = time.monotonic()
     assert not hypervisor.observe(frozen.domain_uuid).stuck
-    assert time.monotonic() - before < 0.3
+    assert left_behind(alder.uri) == 0
 
 
 def test_other_guests_are_not_delayed(
@@ -91,13 +86,11 @@ def test_other_guests_are_not_delayed(
     make_guest: MakeGuest,
     frozen: Identity,
 ) -> None:
-    timed_look(hypervisor, frozen)
+    look(hypervisor, frozen)
     healthy = make_guest(alder, paused=True).uuid
     path = str(alder.images / "healthy-copy.qcow2")
-    before = time.monotonic()
     hypervisor.start(healthy, "vda", Destination("file", path, "qcow2"), SLOW)
     seen = hypervisor.observe(healthy, ["vda"])
-    assert time.monotonic() - before < 1
     assert seen.disks["vda"].progress is not None
 
 
@@ -109,10 +102,9 @@ def test_change_is_bounded_and_may_yet_take_effect(
         with pytest.raises(NoAnswer) as waited:
             hypervisor.end(copied)
         assert waited.value.retryable
-        before = time.monotonic()
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoAnswer, match="earlier request"):
             hypervisor.end(copied)
-        assert time.monotonic() - before < 0.3, "the second one is not even tried"
+        assert left_behind(alder.uri) == 1, "the second one is not even tried"
     finally:
         alder.kill_guest(guest.name, signal.SIGCONT)
     until(lambda: hypervisor.observe(copied.domain_uuid).disks["vda"].mirror is None)
@@ -123,7 +115,7 @@ def test_killed_guest_frees_whoever_waits(
     hypervisor: Hypervisor, alder: PrivateHost, guest: Guest, copied: Identity
 ) -> None:
     alder.kill_guest(guest.name, signal.SIGSTOP)
-    timed_look(hypervisor, copied)
+    look(hypervisor, copied)
     alder.kill_guest(guest.name, signal.SIGKILL)
     until(lambda: hypervisor.observe(copied.domain_uuid).domain_id is None)
     until(lambda: left_behind(alder.uri) == 0)
