@@ -172,6 +172,7 @@ def test_host(host_pk: int, actor: str) -> None:
         intent=f"asked by {actor}",
         detail=detail,
     )
+    live.wake_host(host)
 
 
 def _host(pk: int) -> Host | None:
