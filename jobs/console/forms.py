@@ -108,7 +108,7 @@ class CopyForm(forms.Form):
     destination = forms.CharField(
         required=False,
         max_length=4096,
-        widget=forms.TextInput(attrs={"list": "places", "spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
         help_text="An absolute path on the host. The directory must be there, the "
         "file must not.",
     )

@@ -126,6 +126,30 @@ def test_a_get_starts_nothing(olga: User, disk: Disk) -> None:
     assert not AuditEntry.objects.filter(action="request").exists()
 
 
+@pytest.mark.parametrize("button", ["check", "place"])
+def test_check_and_place_start_nothing(button: str, olga: User, disk: Disk) -> None:
+    typed = {**TYPED, button: "/srv/fast/new.qcow2", "synchronous_writes": "on"}
+    response = signed_in(olga).post(address_of(disk), typed)
+    assert response.status_code == 200
+    assert not CopyJob.objects.exists()
+    form = response.context["form"]
+    placed = button == "place"
+    expected = "/srv/fast/new.qcow2" if placed else TYPED["destination"]
+    assert form["destination"].value() == expected
+    assert form["synchronous_writes"].value()
+    assert form["reason"].value() == TYPED["reason"]
+    assert expected in response.context["preview"].xml
+
+
+def test_pools_with_files_are_offered(
+    olga: User, disk: Disk, pool: StoragePool
+) -> None:
+    text = text_of(signed_in(olga).get(address_of(disk)))
+    assert 'name="place" value="/srv/images/web-vda-' in text
+    StoragePool.objects.update(kind="logical")
+    assert 'name="place"' not in text_of(signed_in(olga).get(address_of(disk)))
+
+
 def test_the_viewer_sees_the_page_and_why_he_cannot_start(
     victor: User, disk: Disk
 ) -> None:

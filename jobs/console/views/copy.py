@@ -51,20 +51,29 @@ def copy_new(request: Request) -> HttpResponse:
 def disk_copy(request: Request, pk: int) -> HttpResponse:
     """GET: the form and what it would do, filled from the address. POST: start it.
 
-    A GET starts nothing, so the page asks for its own preview while one types.
+    A GET starts nothing, so the page asks for its own preview while one types. Nor
+    does a POST with `check` (the Enter key, and pages without JavaScript) or with
+    `place` (another destination); both keep everything that was typed.
     """
     disk = get_object_or_404(Disk.objects.select_related("domain__host__site"), pk=pk)
     pools = list(pools_of(disk.domain.host))
-    if request.method == "POST":
+    if request.method == "POST" and not {"check", "place"} & request.POST.keys():
         form = CopyForm(request.POST, disk)
         job = _started(request, form)
         if job is not None:
             messages.success(request, f"Job {job.pk} is queued.")
             return redirect("job", job.pk)
         return _page(request, form, pools, status=422)
-    form = CopyForm({**_defaults(disk, pools), **request.GET.dict()}, disk)
+    form = CopyForm(_typed(request, disk, pools), disk)
     form.oppose(problems(form.wanted))
     return _page(request, form, pools)
+
+
+def _typed(request: Request, disk: Disk, pools: list[StoragePool]) -> dict[str, Any]:
+    if request.method != "POST":
+        return {**_defaults(disk, pools), **request.GET.dict()}
+    typed: dict[str, Any] = request.POST.dict()
+    return {**typed, "destination": typed.get("place") or typed.get("destination")}
 
 
 def _defaults(disk: Disk, pools: list[StoragePool]) -> dict[str, Any]:
