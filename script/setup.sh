@@ -74,6 +74,7 @@ print(f"python{v[0]}.{v[1]}-venv python{v[0]}.{v[1]}-dev")'
     is_there '/usr/lib/postgresql/*/bin/initdb' || have initdb || echo postgresql
     have chromium || have chromium-browser || have google-chrome || echo chromium
     have docker-compose || echo docker-compose
+    have openssl || echo openssl
 }
 
 install_packages() {
