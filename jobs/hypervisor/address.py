@@ -118,7 +118,7 @@ def _query(address: Address, policy: AddressPolicy) -> dict[str, str]:
     if policy.known_hosts:
         query["known_hosts"] = policy.known_hosts
         query["known_hosts_verify"] = "normal"
-        query["sshauth"] = "agent,privkey"
+        query["sshauth"] = "agent,privkey" if policy.ssh_key else "agent"
     return query
 
 

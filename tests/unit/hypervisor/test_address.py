@@ -67,6 +67,12 @@ def test_known_hosts_are_trusted_and_nothing_else() -> None:
     }
 
 
+def test_without_a_key_only_the_agent_is_asked() -> None:
+    """libssh refuses to begin when it may use a private key and is given none."""
+    query = urlsplit(uri(SSH, AddressPolicy(known_hosts="/etc/known"))).query
+    assert parse_qs(query)["sshauth"] == ["agent"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
