@@ -1,0 +1,320 @@
+"""The list of jobs and the page of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
+
+from jobs import audit
+from jobs.actor import SYSTEM
+from jobs.lifecycle import State
+from jobs.models import CopyJob, Disk, Host, JobEvent
+from tests.conftest import actor_of, signed_in
+from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
+from tests.console.rows import job_in, many_jobs, queries_of, seen, text_of
+
+Page = Callable[..., str]
+
+
+@pytest.fixture
+def listed(olga: User) -> Callable[[str], set[int]]:
+    """Return the jobs that the list shows for a query string."""
+    client = signed_in(olga)
+
+    def ask(query: str) -> set[int]:
+        response = client.get(f"{reverse('jobs')}?{query}")
+        return {shown.job.pk for shown in response.context["rows"]}
+
+    return ask
+
+
+# --- The list -------------------------------------------------------------
+
+
+def test_the_list_s_ladder(olga: User, victor: User, otto: User) -> None:
+    address = reverse("jobs")
+    assert Client().get(address).status_code == 302
+    assert signed_in(otto).get(address).status_code == 403
+    assert signed_in(victor).get(address).status_code == 200
+    assert signed_in(olga).post(address).status_code == 405
+    assert "No copy was started yet." in text_of(signed_in(olga).get(address))
+
+
+def test_filters_by_state(listed: Callable[[str], set[int]], host: Host) -> None:
+    pks = {state: many_jobs(host, state, 1)[0].pk for state in State}
+    assert listed("state=waiting") == {pks[State.MIRRORING]}
+    assert listed("state=failed") == {pks[State.FAILED], pks[State.LOST]}
+    assert listed("state=pivoting") == {pks[State.PIVOTING]}
+    assert listed("state=active") | listed("state=ended") == set(pks.values())
+    assert listed("state=active").isdisjoint(listed("state=ended"))
+
+
+def test_filters_by_host_and_text(
+    listed: Callable[[str], set[int]], host: Host, disk: Disk
+) -> None:
+    web = job_in(State.COPYING, disk, destination="/srv/new/ünï 100%_.qcow2")
+    birch = Host.objects.create(name="birch", site=host.site, transport="local")
+    other = job_in(State.PIVOTED, add_disk(add_domain(birch, "mail")))
+    assert listed(f"host={birch.pk}") == {other.pk}
+    assert listed("q=mai") == {other.pk}
+    assert listed("q=WEB") >= {web.pk}
+    assert listed("q=100%25_") == {web.pk}
+    assert listed(f"q=%23{web.pk}") == {web.pk}
+    assert listed("q=birch&state=active") == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("state=zzz", "There is no state “zzz”."),
+        ("host=999999", "There is no such host."),
+        ("host=x", "There is no such host."),
+        ("q=" + "x" * 201, "at most 200 characters"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_said(
+    olga: User, disk: Disk, query: str, words: str
+) -> None:
+    job_in(State.COPYING, disk)
+    response = signed_in(olga).get(f"{reverse('jobs')}?{query}")
+    assert words in text_of(response)
+    assert response.context["rows"] == []
+
+
+def test_chips_keep_the_other_filters(olga: User, host: Host) -> None:
+    many_jobs(host, State.MIRRORING, 2)
+    page = text_of(signed_in(olga).get(reverse("jobs") + "?state=active&q=guest"))
+    assert 'href="/jobs/?state=failed&amp;q=guest"' in page
+    assert "Waiting for a decision <strong>2</strong>" in page
+    assert 'aria-current="true">Active' in page
+
+
+def test_pages(olga: User, host: Host) -> None:
+    many_jobs(host, State.PIVOTED, 51)
+    client = signed_in(olga)
+    first = client.get(reverse("jobs") + "?state=ended")
+    assert len(first.context["rows"]) == 50
+    assert 'href="?state=ended&amp;page=2"' in text_of(first)
+    second = client.get(reverse("jobs") + "?state=ended&page=2")
+    assert len(second.context["rows"]) == 1
+    beyond = client.get(reverse("jobs") + "?page=999")
+    assert len(beyond.context["rows"]) == 1
+
+
+def test_more_jobs_take_no_more_queries(olga: User, host: Host) -> None:
+    client = signed_in(olga)
+    many_jobs(host, State.COPYING, 2)
+    few = queries_of(client, reverse("jobs"))
+    many_jobs(host, State.MIRRORING, 20)
+    assert queries_of(client, reverse("jobs")) == few <= 11
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_are_text(olga: User, host: Host, name: str) -> None:
+    disk = add_disk(add_domain(host, name))
+    job = job_in(State.MIRRORING, disk, destination=f"/srv/{name}", reason=name)
+    JobEvent.objects.create(job=job, message=name, actor=name)
+    client = signed_in(olga)
+    for address in ("/", reverse("jobs"), reverse("job", args=[job.pk])):
+        page = client.get(address).content.decode()
+        assert escape(name) in page
+        assert "<img src=x" not in page
+
+
+# --- The page of one ------------------------------------------------------
+
+
+@pytest.fixture
+def job_page(olga: User) -> Page:
+    """Return the text of a job's page, as the operator sees it."""
+    client = signed_in(olga)
+
+    def ask(job: CopyJob, **headers: Any) -> str:
+        return text_of(client.get(reverse("job", args=[job.pk]), **headers))
+
+    return ask
+
+
+def test_the_page_s_ladder(olga: User, victor: User, otto: User, disk: Disk) -> None:
+    address = reverse("job", args=[job_in(State.COPYING, disk).pk])
+    assert Client().get(address).status_code == 302
+    assert signed_in(otto).get(address).status_code == 403
+    assert signed_in(victor).get(address).status_code == 200
+    assert signed_in(olga).post(address).status_code == 405
+    assert signed_in(olga).get(reverse("job", args=[10**6])).status_code == 404
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_page(job_page: Page, disk: Disk, state: State) -> None:
+    shown = job_page(job_in(state, disk))
+    assert f"</svg>{state.label}</span>" in shown
+    assert disk.source in shown
+
+
+def test_copying_shows_progress_and_time_left(
+    redis: None, job_page: Page, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(State.COPYING, disk)
+    monkeypatch.setattr("jobs.live._rate", lambda *_: 100 * 2.0**20)
+    seen(job, 4 * 2**30, 10 * 2**30)
+    shown = job_page(job)
+    assert "4 GiB of 10 GiB" in shown
+    assert "Copying 40 %" in shown
+    assert "100 MiB/s" in shown
+    assert "about 1 min" in shown
+    assert 'class="age">' not in shown.split("data-age hidden")[0]
+
+
+def test_a_young_copy_knows_no_time_left(
+    redis: None, job_page: Page, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(State.COPYING, disk, started_at=timezone.now())
+    monkeypatch.setattr("jobs.live._rate", lambda *_: 100 * 2.0**20)
+    seen(job, 4 * 2**30, 10 * 2**30)
+    assert "<dt>Time left</dt><dd>unknown</dd>" in job_page(job)
+
+
+def test_old_numbers_say_their_age_and_no_rate(
+    redis: None, job_page: Page, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(State.COPYING, disk)
+    monkeypatch.setattr("jobs.live.time.time", lambda: timezone.now().timestamp() - 23)
+    monkeypatch.setattr("jobs.live._rate", lambda *_: 100 * 2.0**20)
+    seen(job, 4 * 2**30, 10 * 2**30)
+    monkeypatch.undo()
+    shown = job_page(job)
+    assert "as of 23 s ago" in shown
+    assert "<dt>Rate</dt><dd>unknown</dd>" in shown
+
+
+def test_all_copied_is_not_yet_in_sync(redis: None, job_page: Page, disk: Disk) -> None:
+    """libvirt reports current = end before the mirror is ready."""
+    job = job_in(State.COPYING, disk)
+    seen(job, 100, 100)
+    shown = job_page(job)
+    assert "Copying 99 %" in shown
+    assert "In sync for" not in shown
+
+
+def test_mirroring_says_since_when(job_page: Page, disk: Disk) -> None:
+    shown = job_page(job_in(State.MIRRORING, disk))
+    assert "Copying 100 %" in shown
+    assert "In sync for <time" in shown
+    assert "then you decide" in shown
+
+
+def test_without_redis_the_page_stands(job_page: Page, disk: Disk) -> None:
+    shown = job_page(job_in(State.COPYING, disk))
+    assert "<dt>Rate</dt><dd>unknown</dd>" in shown
+
+
+def test_the_verbs_are_there_with_reasons(job_page: Page, disk: Disk) -> None:
+    copying = job_page(job_in(State.COPYING, disk))
+    assert "Possible once source and destination are in sync" in copying
+    assert "/cancel/" in copying
+    assert "/pivot/" not in copying
+    CopyJob.objects.update(state=State.MIRRORING)
+    mirroring = job_page(CopyJob.objects.get())
+    assert "goes stale" in mirroring
+    assert "/pivot/" in mirroring
+
+
+def test_a_viewer_reads_why_not(victor: User, disk: Disk) -> None:
+    job = job_in(State.MIRRORING, disk)
+    shown = text_of(signed_in(victor).get(reverse("job", args=[job.pk])))
+    assert "Your role does not allow you to pivot a copy." in shown
+    assert "/pivot/" not in shown
+    assert 'id="speed-form"' not in shown
+
+
+def test_a_failure_tells_cause_remedy_and_libvirt_s_words(
+    job_page: Page, disk: Disk
+) -> None:
+    shown = job_page(
+        job_in(
+            State.FAILED,
+            disk,
+            failure="The directory is missing.",
+            remedy="Create it.",
+            libvirt_code=38,
+            libvirt_text="failed to create copy target",
+            left_behind="/srv/images/copy.qcow2 stays on alder, partial.",
+        )
+    )
+    for words in (
+        "The directory is missing.",
+        "Create it.",
+        "libvirt said (code 38): ",
+        "failed to create copy target",
+        "Left behind:",
+        "stays on alder, partial.",
+    ):
+        assert words in shown
+
+
+def test_silence_is_said_with_its_age(job_page: Page, disk: Disk, host: Host) -> None:
+    job = job_in(State.MIRRORING, disk)
+    host.error, host.error_remedy = "Connection timed out.", "Check the daemon."
+    host.last_seen_at = timezone.now() - timedelta(seconds=40)
+    host.save()
+    shown = job_page(job)
+    assert "alder does not answer; last seen" in shown
+    assert "40 s ago" in shown
+    assert "Check the daemon." in shown
+    assert "Below is the last known state." in shown
+
+
+def test_events_come_newest_first(job_page: Page, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    for message in ("first", "second"):
+        JobEvent.objects.create(job=job, message=message, actor="system")
+    shown = job_page(job)
+    assert shown.index(">second<") < shown.index(">first<")
+
+
+def test_a_long_history_is_cut_and_says_so(job_page: Page, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, message=f"line {n}") for n in range(101)
+    )
+    shown = job_page(job)
+    assert "The newest 100 events are shown." in shown
+    assert "line 100<" in shown
+    assert "line 0<" not in shown
+
+
+def test_the_audit_entries_of_this_job_only(
+    job_page: Page, olga: User, host: Host
+) -> None:
+    ours, other = many_jobs(host, State.MIRRORING, 2)
+    done = audit.Outcome.DONE
+    audit.record(actor_of(olga), "pivot", ours, done, reason="quiet hour")
+    audit.record(SYSTEM, "cancel", other, done, detail="something else")
+    shown = job_page(ours)
+    assert "“quiet hour”" in shown
+    assert "something else" not in shown
+
+
+def test_what_is_blocked_is_said_while_it_is(job_page: Page, disk: Disk) -> None:
+    assert "Refused until this job ends" in job_page(job_in(State.COPYING, disk))
+    CopyJob.objects.update(state=State.PIVOTED)
+    assert "Refused until this job ends" not in job_page(CopyJob.objects.get())
+
+
+def test_history_takes_no_more_queries(olga: User, disk: Disk) -> None:
+    client = signed_in(olga)
+    job = job_in(State.COPYING, disk)
+    address = reverse("job", args=[job.pk])
+    few = queries_of(client, address)
+    for number in range(20):
+        JobEvent.objects.create(job=job, message=f"line {number}")
+        audit.record(SYSTEM, "speed", job, audit.Outcome.DONE)
+    assert queries_of(client, address) == few <= 8

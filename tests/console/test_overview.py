@@ -1,0 +1,115 @@
+"""The overview: decisions first, honest numbers, hosts in brief."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from jobs.lifecycle import State, WhenReady
+from jobs.models import Disk, Host
+from tests.conftest import signed_in
+from tests.console.rows import job_in, many_jobs, queries_of, seen, text_of
+
+
+def test_the_ladder(olga: User, victor: User, otto: User) -> None:
+    assert Client().get("/").status_code == 302
+    assert signed_in(otto).get("/").status_code == 403
+    assert signed_in(victor).get("/").status_code == 200
+    assert signed_in(olga).post("/").status_code == 405
+
+
+def test_an_empty_fleet_gets_a_checklist(olga: User) -> None:
+    page = text_of(signed_in(olga).get("/"))
+    assert "First steps" in page
+    assert "Add a libvirt host" in page
+    assert page.count("step-done") == 0
+
+
+def test_the_checklist_goes_with_what_is_there(olga: User, disk: Disk) -> None:
+    page = text_of(signed_in(olga).get("/"))
+    assert page.count("step-done") == 3
+    job_in(State.COPYING, disk)
+    assert "First steps" not in text_of(signed_in(olga).get("/"))
+
+
+def test_what_waits_for_a_person_comes_first(
+    redis: None, olga: User, host: Host
+) -> None:
+    many_jobs(host, State.COPYING, 1)
+    waiting = many_jobs(host, State.MIRRORING, 1)[0]
+    page = text_of(signed_in(olga).get("/"))
+    assert page.index('id="waiting"') < page.index('id="running"')
+    decided, flying = page.split('id="running"')
+    assert f'id="row-{waiting.pk}"' in decided
+    assert f"/jobs/{waiting.pk}/pivot/" in decided
+    assert "data-since>12:3" in decided
+    assert "copying" in flying
+
+
+def test_what_pivots_by_itself_waits_for_nobody(olga: User, disk: Disk) -> None:
+    job = job_in(State.MIRRORING, disk, when_ready=WhenReady.PIVOT)
+    page = text_of(signed_in(olga).get("/"))
+    assert f'id="row-{job.pk}"' in page.split('id="running"')[1]
+    assert "then pivot" in page
+
+
+def test_a_viewer_gets_no_verbs(victor: User, disk: Disk) -> None:
+    job_in(State.MIRRORING, disk)
+    page = text_of(signed_in(victor).get("/"))
+    assert "in sync for" in page
+    assert "/pivot/" not in page
+    assert "New copy" not in page
+
+
+def test_a_silent_host_is_said_beside_the_last_known_state(
+    redis: None, olga: User, disk: Disk, host: Host
+) -> None:
+    job = job_in(State.COPYING, disk)
+    seen(job, 50, 100)
+    host.error = "The host did not answer."
+    host.last_seen_at = timezone.now() - timedelta(seconds=40)
+    host.save()
+    page = text_of(signed_in(olga).get("/"))
+    assert "no answer, last seen" in page
+    assert "40 s ago" in page
+    assert "1 does not" in page
+    assert "does not answer" in page
+    assert '<span class="state state-blue">' in page
+
+
+def test_a_host_that_nobody_looks_at_is_said_too(
+    olga: User, disk: Disk, host: Host
+) -> None:
+    """A dead worker must not look like a copy that stands still."""
+    job_in(State.COPYING, disk)
+    Host.objects.update(last_seen_at=timezone.now() - timedelta(seconds=30))
+    assert "no news, last seen" in text_of(signed_in(olga).get("/"))
+
+
+def test_ended_jobs_say_how_and_when(olga: User, disk: Disk) -> None:
+    job_in(State.FAILED, disk)
+    page = text_of(signed_in(olga).get("/"))
+    assert "Ended lately" in page
+    assert "1 min ago</time>, took 19:00" in page
+
+
+def test_the_fragment_is_the_page_s_own(olga: User, disk: Disk) -> None:
+    job = job_in(State.MIRRORING, disk)
+    headers = {"HX-Request": "true", "HX-Target": "live"}
+    fragment = text_of(signed_in(olga).get("/", headers=headers))
+    assert fragment.startswith('<div id="live"')
+    assert f'id="row-{job.pk}"' in fragment
+    assert "<html" not in fragment
+
+
+def test_more_jobs_take_no_more_queries(olga: User, host: Host) -> None:
+    client = signed_in(olga)
+    for state in (State.COPYING, State.MIRRORING, State.PIVOTED):
+        many_jobs(host, state, 1)
+    few = queries_of(client, "/")
+    for state in (State.COPYING, State.MIRRORING, State.PIVOTED):
+        many_jobs(host, state, 6)
+    assert queries_of(client, "/") == few <= 12

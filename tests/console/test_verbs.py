@@ -1,0 +1,226 @@
+"""Verbs and bandwidth from a page: confirmed by GET, done by POST, refused in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils.html import escape
+
+from jobs.actions import VERBS
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, CopyJob, Disk
+from tests.conftest import signed_in
+from tests.console.rows import job_in, text_of
+
+DIALOG = {"HX-Request": "true", "HX-Target": "dialog-body"}
+
+
+@pytest.fixture
+def job(disk: Disk) -> CopyJob:
+    """A job that waits for a decision."""
+    return job_in(State.MIRRORING, disk)
+
+
+def at(job: CopyJob, verb: str = "pivot") -> str:
+    return reverse("job-verb", args=[job.pk, verb])
+
+
+def acts() -> Any:
+    """Return the audit entries, apart from that of signing in."""
+    return AuditEntry.objects.exclude(action="sign in")
+
+
+def state_of(job: CopyJob) -> str:
+    return CopyJob.objects.get(pk=job.pk).state
+
+
+# --- The ladder ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_a_verb_works(olga: User, job: CopyJob, verb: str) -> None:
+    client = signed_in(olga)
+    question = client.get(at(job, verb))
+    assert question.status_code == 200
+    assert escape(VERBS[verb].consequence(job)) in text_of(question)
+    assert state_of(job) == State.MIRRORING
+    done = client.post(at(job, verb), {"reason": "quiet hour"}, follow=True)
+    assert done.redirect_chain == [(reverse("job", args=[job.pk]), 302)]
+    assert state_of(job) == VERBS[verb].intended
+    assert "is under way" in text_of(done)
+    entry = AuditEntry.objects.get(action=verb)
+    assert (entry.actor, entry.outcome, entry.reason) == ("olga", "asked", "quiet hour")
+    assert entry.channel == "console"
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete"])
+def test_only_a_post_acts(olga: User, job: CopyJob, method: str) -> None:
+    getattr(signed_in(olga), method)(at(job))
+    assert state_of(job) == State.MIRRORING
+    assert not acts().exists()
+
+
+def test_who_is_not_signed_in_acts_on_nothing(job: CopyJob) -> None:
+    assert Client().post(at(job)).status_code == 302
+    assert state_of(job) == State.MIRRORING
+
+
+def test_a_viewer_may_not(victor: User, job: CopyJob) -> None:
+    client = signed_in(victor)
+    assert client.get(at(job)).status_code == 403
+    assert not acts().exists()
+    refused = client.post(at(job))
+    assert refused.status_code == 403
+    assert "Your role does not allow you to pivot a copy." in text_of(refused)
+    assert state_of(job) == State.MIRRORING
+    assert acts().get().outcome == "refused"
+
+
+def test_who_has_no_role_may_not_even_look(otto: User, job: CopyJob) -> None:
+    assert signed_in(otto).post(at(job)).status_code == 403
+    assert state_of(job) == State.MIRRORING
+    assert not acts().exists()
+
+
+def test_what_is_not_there(olga: User, job: CopyJob) -> None:
+    client = signed_in(olga)
+    assert client.post(reverse("job-verb", args=[10**6, "pivot"])).status_code == 404
+    assert client.post(at(job, "explode")).status_code == 404
+    assert client.get(at(job, "explode")).status_code == 404
+
+
+# --- Not possible now ----------------------------------------------------------------
+
+
+def test_pivot_before_ready(olga: User, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    client = signed_in(olga)
+    for answer in (client.get(at(job)), client.post(at(job))):
+        assert answer.status_code == 409
+        assert "Possible once source and destination are in sync" in text_of(answer)
+        assert "</svg>copying</span>" in text_of(answer)
+    assert state_of(job) == State.COPYING
+
+
+def test_a_second_click_does_no_harm(olga: User, job: CopyJob) -> None:
+    client = signed_in(olga)
+    client.post(at(job))
+    again = client.post(at(job))
+    assert again.status_code == 409
+    assert "It is pivoting already." in text_of(again)
+    assert AuditEntry.objects.filter(action="pivot", outcome="asked").count() == 1
+
+
+def test_who_comes_second_sees_the_fresh_state(
+    olga: User, job: CopyJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody cancels between the read and the conditional update."""
+
+    def cancelled_meanwhile(*args: Any, **kwargs: Any) -> bool:
+        CopyJob.objects.update(state=State.CANCELLING)
+        return False
+
+    monkeypatch.setattr("jobs.actions.move", cancelled_meanwhile)
+    answer = signed_in(olga).post(at(job))
+    assert answer.status_code == 409
+    assert "Somebody was first: the job is cancelling now." in text_of(answer)
+    assert "</svg>cancelling</span>" in text_of(answer)
+
+
+def test_an_ended_job(olga: User, disk: Disk) -> None:
+    job = job_in(State.PIVOTED, disk)
+    answer = signed_in(olga).post(at(job, "cancel"))
+    assert answer.status_code == 409
+    assert "The job has ended: pivoted." in text_of(answer)
+
+
+# --- In the dialog -------------------------------------------------------------------
+
+
+def test_the_dialog_gets_the_question_alone(olga: User, job: CopyJob) -> None:
+    answer = signed_in(olga).get(at(job), headers=DIALOG)
+    assert text_of(answer).startswith('<form class="confirm" method="post"')
+    assert "<html" not in text_of(answer)
+
+
+def test_the_dialog_is_told_what_was_done(olga: User, job: CopyJob) -> None:
+    answer = signed_in(olga).post(at(job), headers=DIALOG)
+    assert answer.status_code == 204
+    told = json.loads(answer["HX-Trigger"])["done"]
+    assert told["text"] == "Pivot of vda of web is under way."
+    assert told["url"] == reverse("job", args=[job.pk])
+
+
+def test_a_refusal_is_shown_in_the_dialog(victor: User, olga: User, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    for user, status in ((victor, 403), (olga, 409)):
+        answer = signed_in(user).post(at(job), headers=DIALOG)
+        assert answer.status_code == status
+        assert answer["X-Fragment"] == "true"
+        assert text_of(answer).startswith('<div class="confirm">')
+
+
+# --- Bandwidth -----------------------------------------------------------------------
+
+
+def speed(client: Client, job: CopyJob, typed: str, **headers: Any) -> Any:
+    address = reverse("job-speed", args=[job.pk])
+    return client.post(address, {"bandwidth": typed}, **headers)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [("50 MiB/s", "50 MiB/s"), ("0", "unlimited"), ("unlimited", "unlimited")],
+)
+def test_the_bandwidth_is_asked_for(
+    olga: User, job: CopyJob, typed: str, words: str
+) -> None:
+    answer = speed(signed_in(olga), job, typed, follow=True)
+    assert f"Bandwidth {words} was asked for." in text_of(answer)
+    assert AuditEntry.objects.get(action="speed").intent.startswith(
+        f"bandwidth {words}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("77 elephants", "is no size"),
+        ("-1", "is no size"),
+        ("", "Write a bandwidth"),
+        (str(2**63), "bandwidth must be a whole number"),
+        ("9" * 39, "bandwidth must be a whole number"),
+    ],
+)
+def test_a_bandwidth_that_makes_no_sense(
+    olga: User, job: CopyJob, typed: str, words: str
+) -> None:
+    page = speed(signed_in(olga), job, typed)
+    assert page.status_code == 422
+    assert words in text_of(page)
+    assert f'value="{typed}"' in text_of(page)
+    fragment = speed(signed_in(olga), job, typed, headers=DIALOG)
+    assert fragment["X-Fragment"] == "true"
+    assert text_of(fragment).startswith('<p class="field-error">')
+    assert not AuditEntry.objects.filter(outcome="asked").exists()
+
+
+def test_the_bandwidth_s_ladder(
+    victor: User, otto: User, olga: User, disk: Disk
+) -> None:
+    job = job_in(State.COPYING, disk)
+    address = reverse("job-speed", args=[job.pk])
+    assert signed_in(olga).get(address).status_code == 405
+    assert speed(Client(), job, "1M").status_code == 302
+    assert speed(signed_in(otto), job, "1M").status_code == 403
+    assert speed(signed_in(victor), job, "1M").status_code == 403
+    assert signed_in(olga).post(reverse("job-speed", args=[10**6])).status_code == 404
+    CopyJob.objects.update(state=State.PIVOTED)
+    refused = speed(signed_in(olga), job, "1M")
+    assert refused.status_code == 409
+    assert not AuditEntry.objects.filter(outcome="asked").exists()
