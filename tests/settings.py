@@ -10,5 +10,7 @@ os.environ.setdefault("BLOCKCOPY_DEBUG", "true")
 from blockcopy_web.settings import *  # noqa: F403
 
 DEBUG = False
+# WhiteNoise warns of a missing directory, and warnings are errors here.
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405
 # Signing in must not be what the tests wait for.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

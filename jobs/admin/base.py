@@ -1,0 +1,85 @@
+"""What the admin classes share: reading only, and entries for what they change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.forms import BaseForm, ModelForm
+from django.http import HttpRequest
+
+from jobs import audit
+from jobs.actor import Actor, from_request
+
+Outcome = audit.Outcome
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return the actor behind a request to the admin."""
+    return from_request(request, channel="admin")
+
+
+def changes(form: BaseForm) -> str:
+    """Say what a form changed, field by field; passwords and roles are not told.
+
+    Roles have entries of their own.
+    """
+    before, after = form.initial, form.cleaned_data
+    return ", ".join(
+        f"{name}: {_text(before.get(name))} → {_text(after[name])}"
+        for name in form.changed_data
+        if name in after and name not in _APART and "password" not in name
+    )
+
+
+_APART = {"groups", "reason"}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (QuerySet, list, tuple)):
+        return f"[{', '.join(sorted(map(str, value)))}]"
+    return "" if value is None else str(value)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """Nobody adds, changes or deletes here, superusers neither."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AuditedAdmin(admin.ModelAdmin[Any]):
+    """Every change leaves an audit entry in the transaction of the change.
+
+    Django calls these hooks inside it: a change whose entry can't be written is undone.
+    """
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool
+    ) -> None:
+        """Save, and tell what was changed; a form that changed nothing stays silent."""
+        super().save_model(request, obj, form, change)
+        what = changes(form)
+        if what or not change:
+            self.tell(request, "change" if change else "add", obj, what)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Tell first: afterwards the object has no number."""
+        self.tell(request, "delete", obj)
+        super().delete_model(request, obj)
+
+    def tell(
+        self, request: HttpRequest, verb: str, obj: Model, intent: str = ""
+    ) -> None:
+        """Append an entry: "add site", "change user"."""
+        action = f"{verb} {obj._meta.verbose_name}"
+        audit.record(actor_of(request), action, obj, Outcome.DONE, intent=intent)

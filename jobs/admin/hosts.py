@@ -1,0 +1,129 @@
+"""Sites and hosts: what an administrator sets up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from jobs import actions
+from jobs.actions import ActionError
+from jobs.actor import Actor
+from jobs.admin.base import AuditedAdmin, actor_of
+from jobs.models import Host, Site
+
+
+@admin.register(Site)
+class SiteAdmin(AuditedAdmin):
+    """Places; each is the queue of the workers that reach its hosts."""
+
+    list_display = ["name", "description"]
+    search_fields = ["name", "description"]
+
+
+class HostForm(forms.ModelForm[Host]):
+    """A host's address as fields; the model says what can't be, beside the field."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="Optional; kept in the audit log.",
+    )
+
+    class Meta:
+        model = Host
+        fields = (
+            *("name", "site", "enabled", "transport", "host_name", "port", "user"),
+            *("socket", "mode"),
+        )
+
+
+_SAID = [
+    *("answers", "last_seen_at", "synced_at", "error", "error_remedy", "error_at"),
+    *("reported_name", "uuid", "hypervisor", "libvirt_version", "hypervisor_version"),
+    *("listener", "listener_until"),
+]
+
+
+@admin.register(Host)
+class HostAdmin(AuditedAdmin):
+    """Hosts. Saving goes through `actions.save_host`, as everywhere."""
+
+    form = HostForm
+    list_display = [
+        *("name", "site", "transport", "where", "enabled", "answers"),
+        *("last_seen_at", "listener"),
+    ]
+    list_filter = ["site", "transport", "enabled"]
+    list_select_related = ["site"]
+    search_fields = ["name", "host_name", "reported_name", "uuid"]
+    actions = ["test_connection", "sync_now"]
+    fieldsets = [
+        (None, {"fields": ["name", "site", "enabled", "reason"]}),
+        (
+            "Address",
+            {
+                "fields": [
+                    *("transport", "host_name", "port", "user", "socket", "mode"),
+                ],
+                "description": "A host is reached by these fields; a URI is never "
+                "taken. Keys and certificates are the server's own.",
+            },
+        ),
+        (
+            "What it said",
+            {"fields": [*_SAID]},
+        ),
+    ]
+    readonly_fields = _SAID
+
+    @admin.display(description="address")
+    def where(self, host: Host) -> str:
+        port = f":{host.port}" if host.port else ""
+        account = f"{host.user}@" if host.user else ""
+        return host.socket or f"{account}{host.host_name}{port}" or host.mode
+
+    @admin.display(boolean=True)
+    def answers(self, host: Host) -> bool | None:
+        return host.reachable
+
+    def save_model(
+        self, request: HttpRequest, obj: Host, form: Any, change: bool
+    ) -> None:
+        """Save through the action, which checks, audits and asks for the inventory."""
+        actions.save_host(obj, actor_of(request), form.cleaned_data["reason"])
+
+    @admin.action(description="Test connection", permissions=["test"])
+    def test_connection(self, request: HttpRequest, hosts: QuerySet[Host]) -> None:
+        """Have workers try the addresses; the answers appear on the hosts."""
+        self._ask(request, hosts, actions.test_host, "A connection test was asked for.")
+
+    @admin.action(description="Sync now", permissions=["sync"])
+    def sync_now(self, request: HttpRequest, hosts: QuerySet[Host]) -> None:
+        """Have workers read the inventories."""
+        self._ask(request, hosts, actions.sync_host, "The inventory was asked for.")
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        hosts: QuerySet[Host],
+        act: Callable[[Host, Actor], None],
+        done: str,
+    ) -> None:
+        for host in hosts.select_related("site"):
+            try:
+                act(host, actor_of(request))
+            except ActionError as error:
+                self.message_user(request, f"{host}: {error}", messages.ERROR)
+            else:
+                self.message_user(request, f"{host}: {done}", messages.SUCCESS)
+
+    def has_test_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.test_host")
+
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.sync_host")

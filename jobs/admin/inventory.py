@@ -1,0 +1,98 @@
+"""Domains, disks and storage pools, as their hosts last described them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from jobs.admin.base import ReadOnlyAdmin
+from jobs.models import ChainLink, Disk, Domain, StoragePool
+from jobs.units import bytes_text
+
+
+class ReadOnlyInline(admin.TabularInline[Any, Any]):
+    """Rows of another table, to be read."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class GoneFilter(admin.SimpleListFilter):
+    """Leaves out what the host no longer has, unless asked for."""
+
+    title = "presence"
+    parameter_name = "gone"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "present"), ("yes", "gone")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> QuerySet[Any] | None:
+        if self.value() is None:
+            return None
+        return queryset.filter(gone_at__isnull=self.value() == "no")
+
+
+class DiskInline(ReadOnlyInline):
+    model = Disk
+    fields = ["target", "bus", "device", "format", "source", "mirror", "gone_at"]
+
+
+class ChainInline(ReadOnlyInline):
+    model = ChainLink
+    fields = ["depth", "location", "kind", "format"]
+    show_change_link = False
+
+
+@admin.register(Domain)
+class DomainAdmin(ReadOnlyAdmin):
+    """Domains; those that a host no longer has stay, marked."""
+
+    list_display = ["name", "host", "state", "persistent", "seen_at", "gone_at"]
+    list_filter = [GoneFilter, "state", "persistent", "host"]
+    list_select_related = ["host"]
+    search_fields = ["name", "uuid"]
+    inlines = [DiskInline]
+
+
+@admin.register(Disk)
+class DiskAdmin(ReadOnlyAdmin):
+    """Disks with their backing chains."""
+
+    list_display = ["target", "domain", "format", "size", "source", "mirror", "gone_at"]
+    list_filter = [GoneFilter, "device", "bus", "format", "domain__host"]
+    list_select_related = ["domain__host"]
+    search_fields = ["target", "source", "domain__name", "chain__location"]
+    inlines = [ChainInline]
+
+    @admin.display(description="capacity", ordering="capacity")
+    def size(self, disk: Disk) -> str:
+        return bytes_text(disk.capacity)
+
+
+@admin.register(StoragePool)
+class StoragePoolAdmin(ReadOnlyAdmin):
+    """Storage pools and how full they are."""
+
+    list_display = ["name", "host", "kind", "active", "path", "free", "seen_at"]
+    list_filter = [GoneFilter, "active", "kind", "host"]
+    list_select_related = ["host"]
+    search_fields = ["name", "path"]
+
+    @admin.display(description="available", ordering="available")
+    def free(self, pool: StoragePool) -> str:
+        return f"{bytes_text(pool.available)} of {bytes_text(pool.capacity)}"

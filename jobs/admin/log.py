@@ -1,0 +1,25 @@
+"""The audit log. Nothing here, and nobody, changes it."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from jobs.admin.base import ReadOnlyAdmin
+from jobs.models import AuditEntry
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who asked for what, when, from where, and what came of it."""
+
+    list_display = [
+        *("time", "actor", "channel", "action", "outcome", "object_text"),
+        *("reason", "address"),
+    ]
+    list_filter = ["outcome", "channel", "action"]
+    search_fields = [
+        *("actor", "action", "object_text", "=object_id", "reason", "detail"),
+        *("intent", "=request_id"),
+    ]
+    date_hierarchy = "time"
+    actions = None
