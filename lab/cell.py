@@ -14,14 +14,15 @@ from typing import IO, Self
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Process 1 of a cell. It carries out what its parent writes to it, line by line, and
-# answers each line with the exit status. It ends when its standard input does, which
-# the kernel sees to even if the parent is killed; the cell's other processes end with
-# it. It must be a shell, not a sleeper: whoever is process 1 has to reap orphans.
+# Process 1 of a cell. It carries out what its parent writes to it, text by text with a
+# null character after each, and answers each with the exit status. It ends when its
+# standard input does, which the kernel sees to even if the parent is killed; the cell's
+# other processes end with it. It must be a shell, not a sleeper: whoever is process 1
+# has to reap orphans.
 _PROCESS_ONE = """
 hostname "$1"
 drop() { exec setpriv --ambient-caps -all --inh-caps -all -- "$@"; }
-while IFS= read -r line; do eval "$line"; echo "$?"; done
+while IFS= read -r -d '' text; do eval "$text"; echo "$?"; done
 eval "$2"
 """
 
@@ -31,7 +32,7 @@ class LabError(Exception):
 
 
 def quoted(command: Sequence[str | Path]) -> str:
-    """`command` as one line for a shell."""
+    """`command` as a text for a shell."""
     return shlex.join(str(word) for word in command)
 
 
@@ -54,7 +55,7 @@ class Cell:
         """`name` is also the host name that its processes see.
 
         They have the variables of `environment`, PATH and LANG, no others, and begin in
-        `folder`. `farewell` is a shell line that runs when the cell's parent has gone.
+        `folder`. `farewell` is a shell text that runs when the cell's parent has gone.
         """
         self.name = name
         self._environment = {"PATH": PATH, "LANG": "C.UTF-8", **environment}
@@ -99,10 +100,10 @@ class Cell:
             *("bash", "-c", _PROCESS_ONE, "process-one", self.name, self._farewell),
         ]
 
-    def run(self, line: str, *, timeout: float = 30) -> int:
-        """Let process 1 evaluate a shell line; return its exit status.
+    def run(self, text: str, *, timeout: float = 30) -> int:
+        """Let process 1 evaluate a shell text; return its exit status.
 
-        The line must keep off the standard input and output, which carry the answers.
+        The text must keep off the standard input and output, which carry the answers.
         LabError if there is no answer within `timeout` seconds; the cell is then over.
         """
         with self._lock:
@@ -110,7 +111,7 @@ class Cell:
             if process is None or process.stdin is None or process.stdout is None:
                 raise LabError(f"{self.name} is not running.")
             try:
-                process.stdin.write(line.encode() + b"\n")
+                process.stdin.write(text.encode() + b"\0")
                 answer = _read_line(process.stdout, timeout)
             except OSError:
                 answer = b""
