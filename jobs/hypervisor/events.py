@@ -89,7 +89,8 @@ Sink = Callable[[Event], None]
 class Subscription:
     """A connection of its own that hands a host's events to `sink`.
 
-    Raises HostUnreachable, bounded. `sink` is called in the event loop's thread, for
+    Raises AddressError or, within a bound, HostUnreachable or what else the host says
+    no with. `sink` is called in the event loop's thread, for
     all hosts, and must only put the event somewhere: it must neither block nor raise
     nor talk to libvirt. What happened before, or while no subscription was there, is
     not told: look at the host after subscribing.
