@@ -83,8 +83,9 @@ class Console:
             urllib.request.HTTPCookieProcessor(jar)
         )
         self.post("/login/", username="olga", password=PASSWORD)
-        client = redis.Redis.from_url(stack.redis.url)
-        self.wakes = client.pubsub(  # type: ignore[no-untyped-call]
+        # Kept: a client that is collected closes its subscriptions' connections too.
+        self.redis = redis.Redis.from_url(stack.redis.url)
+        self.wakes = self.redis.pubsub(  # type: ignore[no-untyped-call]
             ignore_subscribe_messages=True
         )
         self.wakes.subscribe("blockcopy:wake")
@@ -107,11 +108,11 @@ class Console:
             return str(answer.url)
 
     def disk_page(self, domain: str) -> str:
-        """The address of the page that copies the first disk of `domain`."""
-        answer = json.loads(
-            self.stack.manage("blockcopy", "domain", "show", "alder", domain, "--json")
-        )
-        return f"/disks/{answer['disks'][0]['id']}/copy/"
+        """The address of the page that copies the disk of `domain`."""
+        found = re.search(r"/disks/\d+/copy/", self.get(f"/copy/?q={domain}"))
+        if found is None:
+            raise RuntimeError(f"the console does not offer {domain}'s disk")
+        return found[0]
 
     def wait_for_pivoted(self) -> None:
         end = time.monotonic() + TIMEOUT
