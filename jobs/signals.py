@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib.auth import signals as auth
 from django.http import HttpRequest
 
+NAME_MAX = 150
+
 
 def connect() -> None:
     """Register the receivers; called once when the app is ready."""
@@ -21,13 +23,23 @@ def _append(action: str, name: str, user: Any, request: Any, outcome: str) -> No
 
     known = isinstance(request, HttpRequest)
     actor = Actor(
-        name=name[:150] or "anonymous",
+        name=_legible(name) or "anonymous",
         channel="admin" if known and request.path.startswith("/admin/") else "console",
         user=user,
         address=client_address(request) if known else None,
         request_id=request_id(),
     )
     audit.record(actor, action, user, audit.Outcome(outcome))
+
+
+def _legible(name: str) -> str:
+    """Return what was typed as a name, fit for the log: printable, 150 characters.
+
+    Anybody can type anything here, NUL characters (which PostgreSQL does not store)
+    and a terminal's control sequences among it.
+    """
+    shown = "".join(char if char.isprintable() else "�" for char in name)
+    return shown if len(shown) <= NAME_MAX else f"{shown[: NAME_MAX - 1]}…"
 
 
 def _signed_in(sender: Any, request: Any, user: Any, **_: Any) -> None:

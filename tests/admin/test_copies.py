@@ -131,9 +131,7 @@ def test_a_job_that_changed_meanwhile_is_told_although_filtered_away(
 
 
 def test_a_get_does_nothing(administration: Client, job: CopyJob) -> None:
-    administration.get(
-        LIST, {"action": "pivot", "_selected_action": job.pk, "confirmed": "yes"}
-    )
+    administration.get(f"{LIST}?action=pivot&_selected_action={job.pk}&confirmed=yes")
 
     job.refresh_from_db()
     assert job.state == State.MIRRORING

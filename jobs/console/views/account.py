@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import user_login_failed
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, resolve_url
@@ -34,6 +36,14 @@ class SignIn(LoginView):
             address = f"{resolve_url('login')}?{urlencode({'next': here})}"
             return HttpResponseClientRedirect(address)
         return super().get(request, *args, **kwargs)
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Tell of a name that can't be one: it never came to a comparison."""
+        if form.has_error("username") and (name := form.data.get("username")):
+            user_login_failed.send(
+                __name__, credentials={"username": name}, request=self.request
+            )
+        return super().form_invalid(form)
 
 
 class SignOut(LogoutView):
