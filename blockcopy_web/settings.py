@@ -5,6 +5,7 @@ A setting that is missing or makes no sense ends the start with one sentence.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,5 @@ LOGGING = {
     },
 }
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# A page that is left ends its event stream: every day's business, no warning.
+DJANGO_STRUCTLOG_REQUEST_CANCELLED_LOG_LEVEL = logging.INFO

@@ -21,6 +21,7 @@ from django.conf import settings
 from redis.exceptions import LockError, RedisError
 
 from jobs.hypervisor import Progress
+from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Host
 
 log = structlog.get_logger(__name__)
@@ -138,8 +139,8 @@ def _publish(message: dict[str, object]) -> None:
         log.warning("no wake-up sent", error=str(error))
 
 
-def wake(job: CopyJob) -> None:
-    """Tell open pages that a job changed."""
+def wake(job: CopyJob, *, moved: bool = False) -> None:
+    """Tell open pages that a job changed; `moved`: it came into another state."""
     _publish(
         {
             "kind": "job",
@@ -147,6 +148,9 @@ def wake(job: CopyJob) -> None:
             "host": job.host_id,
             "domain": job.domain_id,
             "state": job.state,
+            "moved": moved,
+            "waits": job.when_ready == WhenReady.WAIT,
+            "name": f"{job.disk} of {job.domain_name}",
         }
     )
 

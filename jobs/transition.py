@@ -66,4 +66,4 @@ def tell(
         old_state=old,
         new_state=new,
     )
-    transaction.on_commit(lambda: live.wake(job))
+    transaction.on_commit(lambda: live.wake(job, moved=bool(new)))

@@ -18,7 +18,16 @@ from jobs import live
 from jobs.console.views import stream
 from jobs.console.views.stream import Sender, Wake, events
 
-JOB: Wake = {"kind": "job", "job": 12, "host": 3, "domain": 5, "state": "copying"}
+JOB: Wake = {
+    "kind": "job",
+    "job": 12,
+    "host": 3,
+    "domain": 5,
+    "state": "copying",
+    "moved": True,
+    "waits": True,
+    "name": "vda of web",
+}
 PROGRESS: Wake = {"kind": "progress", "host": 3, "jobs": [12, 13]}
 HOST: Wake = {"kind": "host", "host": 3}
 BEAT = "event: beat\ndata: {}\n\n"
@@ -86,16 +95,43 @@ def test_others_traffic_does_not_make_a_stream_fall_silent(
     assert sender.tell(JOB) == BEAT
 
 
-@pytest.mark.parametrize(("state", "level"), [("pivoted", "good"), ("lost", "bad")])
-def test_an_end_is_told_everywhere(state: str, level: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "words", "level"),
+    [
+        ("pivoted", "pivoted", "good"),
+        ("lost", "lost", "bad"),
+        ("mirroring", "in sync, waits for a decision", "decide"),
+    ],
+)
+def test_ends_and_decisions_are_told_on_every_page(
+    state: str, words: str, level: str
+) -> None:
     text = Sender(frozenset()).tell({**JOB, "state": state})
     assert named(text) == ["toast"]
     detail = json.loads(text.split("data: ")[1])
     assert detail == {
-        "text": f"Job 12: {state}.",
+        "text": f"vda of web: {words}",
         "url": reverse("job", args=[12]),
         "level": level,
     }
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"state": "copying"},
+        {"state": "mirroring", "waits": False},
+        {"state": "mirroring", "moved": False},
+    ],
+)
+def test_nothing_else_is_told_on_every_page(news: dict[str, object]) -> None:
+    sender = Sender(frozenset({"jobs"}))
+    assert named(sender.tell({**JOB, **news})) == ["jobs"]
+
+
+def test_a_job_s_own_page_gets_no_toast_of_it() -> None:
+    sender = Sender(frozenset({"job-12"}))
+    assert named(sender.tell({**JOB, "state": "pivoted"})) == ["job-12"]
 
 
 def test_a_stream_begins_with_a_beat_and_ends_with_redis(

@@ -84,12 +84,18 @@ class Sender:
         named = [topic for topic in topics_of(wake) if topic in self.topics]
         if wake["kind"] == "progress":
             named = [topic for topic in named if self._due(topic)]
-        text = "".join(map(event, named)) + toast(wake)
+        text = "".join(map(event, named)) + self._toast(wake)
         if text:
             self.sent = time.monotonic()
         elif time.monotonic() - self.sent > BEAT_SECONDS:
             return self.beat()
         return text
+
+    def _toast(self, wake: Wake) -> str:
+        """Return the toast for `wake`, unless the page itself shows that job."""
+        if wake["kind"] != "job" or f"job-{wake['job']}" in self.topics:
+            return ""
+        return toast(wake) if wake["moved"] else ""
 
     def _due(self, topic: str) -> bool:
         now = time.monotonic()
@@ -116,14 +122,18 @@ def event(name: str, data: str = "{}") -> str:
 
 
 def toast(wake: Wake) -> str:
-    """Return the toast for a job's end, else an empty string."""
-    if wake["kind"] != "job" or wake["state"] not in ENDED:
+    """Return the toast for a job that ended or waits for a decision, else nothing."""
+    state = State(str(wake["state"]))
+    if state == State.MIRRORING and wake["waits"]:
+        words, level = "in sync, waits for a decision", "decide"
+    elif state in ENDED:
+        words = str(state.label)
+        level = "bad" if state in (State.FAILED, State.LOST) else "good"
+    else:
         return ""
-    state, pk = State(str(wake["state"])), wake["job"]
-    bad = state in (State.FAILED, State.LOST)
     detail = {
-        "text": f"Job {pk}: {state.label}.",
-        "url": reverse("job", args=[pk]),
-        "level": "bad" if bad else "good",
+        "text": f"{wake['name']}: {words}",
+        "url": reverse("job", args=[wake["job"]]),
+        "level": level,
     }
     return event("toast", json.dumps(detail))
