@@ -101,9 +101,14 @@ class ShownJob:
 
     @property
     def size_text(self) -> str:
-        """Return the bytes copied as "3.2 GiB of 10 GiB"; empty without a figure."""
+        """Return the bytes copied as "3.2 GiB of 10 GiB"; empty without a figure.
+
+        In the mirroring phase both numbers grow with what the guest writes.
+        """
         if self.progress is None or self.progress.end <= 1:
             return ""
+        if self.was_ready:
+            return bytes_text(self.progress.current)
         return f"{bytes_text(self.progress.current)} of {bytes_text(self.progress.end)}"
 
     @property
