@@ -66,18 +66,11 @@ def _following(lasting: Element, live: Element) -> Element:
         for old in disk.findall(name):
             disk.remove(old)
     disk.set("type", live.get("type", "file"))
-    disk.insert(0, _source_to_keep(live))
+    source = live.find("source")
+    if source is not None:
+        disk.insert(0, copy.deepcopy(source))
     driver = disk.find("driver")
     if driver is None:
         driver = ElementTree.SubElement(disk, "driver", name="qemu")
     driver.set("type", domain_xml.format_of(live))
     return disk
-
-
-def _source_to_keep(live: Element) -> Element:
-    """The live `<source>` without the index, which numbers only this run's nodes."""
-    source = copy.deepcopy(live.find("source"))
-    if source is None:
-        raise IdentityMismatch("The drive is empty.")
-    source.attrib.pop("index", None)
-    return source

@@ -101,6 +101,9 @@ def test_repair_touches_nothing_else(hypervisor: Hypervisor, guest: Guest) -> No
     driver = after.find("./devices/disk/driver")
     assert driver is not None
     assert driver.get("type") == "raw"
+    source = after.find("./devices/disk/source")
+    assert source is not None
+    assert source.attrib == {"file": identity.destination}, "no index of this run"
     assert after.find("./devices/disk/boot") is not None
     assert after.find("./devices/graphics[@passwd='secret']") is not None
     for definition in (before, after):
