@@ -22,6 +22,9 @@ from jobs.models import CopyJob, Host
 
 log = structlog.get_logger(__name__)
 
+# Events that tell how a mirror ended; "ready" and "completed" the live XML tells.
+EVIDENCE = ("failed", "canceled")
+
 
 @shared_task
 def tick() -> None:
@@ -72,7 +75,7 @@ def observe_domain(
     `status` (libvirt's, of `disk`, heard at the epoch second `at`) is kept as evidence
     of how a mirror ended; what follows is decided by looking.
     """
-    if status:
+    if status in EVIDENCE:
         _keep_evidence(host_pk, domain_uuid, disk, status, at)
     jobs = list(
         CopyJob.objects.on_host()
