@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from celery import shared_task
 from django.conf import settings
 from django.db.models import Q
@@ -19,8 +18,6 @@ from jobs.actor import SYSTEM
 from jobs.hypervisor import HostUnreachable, HypervisorError
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Host
-
-log = structlog.get_logger(__name__)
 
 # Events that tell how a mirror ended; "ready" and "completed" the live XML tells.
 EVIDENCE = ("failed", "canceled")
