@@ -200,11 +200,9 @@ class ShownJob:
         """Say what the source is to the guest now; empty when that is not known."""
         if self.state == State.PIVOTED:
             return "the guest has left it; it goes stale"
-        if self.state in (State.COPIED, State.CANCELLED):
-            return "the guest runs on it"
-        if self.state in ON_HOST and self.state != State.PIVOTING:
-            return "the guest runs on it"
-        return ""
+        stays = self.state in (State.COPIED, State.CANCELLED)
+        running = self.state in ON_HOST and self.state != State.PIVOTING
+        return "the guest runs on it" if self._known and (stays or running) else ""
 
     @property
     def destination_role(self) -> str:
@@ -213,9 +211,12 @@ class ShownJob:
             return "complete, as after a power cut"
         if self.state == State.PIVOTED:
             return "the guest runs on it"
-        if self.state == State.MIRRORING:
-            return "in sync"
-        return "being written" if self.state == State.COPYING else ""
+        now = {State.MIRRORING: "in sync", State.COPYING: "being written"}
+        return now.get(self.state, "") if self._known else ""
+
+    @property
+    def _known(self) -> bool:
+        return not self.host_silent
 
     # --- What can be done -----------------------------------------------------------
 

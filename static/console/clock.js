@@ -39,6 +39,13 @@
     age: (seconds) => `as of ${agoText(seconds)}`,
   };
 
+  // A number that just grew old: what was derived from it (a rate, the time left) must
+  // go too, and the server says what is left to say.
+  function ageing(node, isOld) {
+    if (isOld && node.hidden) document.dispatchEvent(new CustomEvent("console:refresh"));
+    node.hidden = !isOld;
+  }
+
   function tick() {
     const now = Date.now() + offset;
     for (const kind of Object.keys(texts)) {
@@ -46,7 +53,7 @@
         const seconds = Math.max(0, (now - Date.parse(node.dateTime)) / 1000);
         const text = texts[kind](seconds);
         if (node.textContent !== text) node.textContent = text;
-        if (kind === "age") node.hidden = seconds <= FRESH_SECONDS;
+        if (kind === "age") ageing(node, seconds > FRESH_SECONDS);
       }
     }
   }

@@ -270,6 +270,8 @@ def test_silence_is_said_with_its_age(job_page: Page, disk: Disk, host: Host) ->
     assert "40 s ago" in shown
     assert "Check the daemon." in shown
     assert "Below is the last known state." in shown
+    assert "In sync when last seen" in shown
+    assert "the guest runs on it" not in shown
 
 
 def test_events_come_newest_first(job_page: Page, disk: Disk) -> None:

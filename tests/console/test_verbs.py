@@ -52,7 +52,7 @@ def test_a_verb_works(olga: User, job: CopyJob, verb: str) -> None:
     done = client.post(at(job, verb), {"reason": "quiet hour"}, follow=True)
     assert done.redirect_chain == [(reverse("job", args=[job.pk]), 302)]
     assert state_of(job) == VERBS[verb].intended
-    assert "is under way" in text_of(done)
+    assert "was asked for" in text_of(done)
     entry = AuditEntry.objects.get(action=verb)
     assert (entry.actor, entry.outcome, entry.reason) == ("olga", "asked", "quiet hour")
     assert entry.channel == "console"
@@ -152,7 +152,7 @@ def test_the_dialog_is_told_what_was_done(olga: User, job: CopyJob) -> None:
     answer = signed_in(olga).post(at(job), headers=DIALOG)
     assert answer.status_code == 204
     told = json.loads(answer["HX-Trigger"])["done"]
-    assert told["text"] == "Pivot of vda of web is under way."
+    assert told["text"] == "Pivot of vda of web was asked for."
     assert told["url"] == reverse("job", args=[job.pk])
 
 

@@ -20,30 +20,30 @@ MOST_JOBS = 20
 MOST_ENDED = 8
 MOST_HOSTS = 8
 
+WAITING = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+
 
 @require_safe
 @needs("jobs.view_copyjob")
 def overview(request: Request) -> HttpResponse:
     """Show what needs a decision, what runs, what ended, and the hosts in brief."""
     actor = from_request(request)
-    counts = job_counts()
     context: dict[str, Any] = {
         "waiting": shown(CopyJob.objects.waiting().order_by("ready_at"), actor),
         "running": shown(in_flight(), actor),
         "ended": shown(CopyJob.objects.recently_ended(), actor, MOST_ENDED),
-        "counts": counts,
+        "counts": job_counts(),
         "hosts": hosts_in_brief(),
         "host_counts": host_counts(),
     }
-    if not counts["jobs"]:
+    if not CopyJob.objects.exists():
         context["steps"] = first_steps(context["host_counts"])
     return show(request, "console/overview.html", context)
 
 
 def in_flight() -> CopyJobQuerySet:
     """Return the active jobs that need nobody, oldest first."""
-    waiting = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
-    return CopyJob.objects.active().exclude(waiting).order_by("id")
+    return CopyJob.objects.active().exclude(WAITING).order_by("id")
 
 
 def shown(jobs: CopyJobQuerySet, actor: Actor, most: int = MOST_JOBS) -> list[ShownJob]:
@@ -52,13 +52,9 @@ def shown(jobs: CopyJobQuerySet, actor: Actor, most: int = MOST_JOBS) -> list[Sh
 
 
 def job_counts() -> dict[str, int]:
-    """Return how many jobs there are, wait, and run; one query."""
-    waiting = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
-    active = Q(state__in=sorted(ACTIVE))
-    return CopyJob.objects.aggregate(
-        jobs=Count("pk"),
-        waiting=Count("pk", filter=waiting),
-        running=Count("pk", filter=active & ~waiting),
+    """Return how many active jobs wait and how many run; one query."""
+    return CopyJob.objects.active().aggregate(
+        waiting=Count("pk", filter=WAITING), running=Count("pk", filter=~WAITING)
     )
 
 

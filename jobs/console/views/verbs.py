@@ -57,7 +57,7 @@ def _perform(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse
         return _refused(request, job, verb, str(error), 403)
     except actions.NotPossible as error:
         return _refused(request, job, verb, str(error), 409)
-    return _done(request, job, f"{verb.label} of {_name(job)} is under way.")
+    return _done(request, job, f"{verb.label} of {_name(job)} was asked for.")
 
 
 def _refused(
