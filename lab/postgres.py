@@ -139,8 +139,23 @@ def main(command: list[str]) -> int:
         tempfile.TemporaryDirectory(prefix="postgres-", dir=var) as directory,
         PrivatePostgres(Path(directory)) as cluster,
     ):
-        environment = {**os.environ, "DATABASE_URL": cluster.url()}
-        return subprocess.run(command, env=environment, check=False).returncode
+        return _run(command, {**os.environ, "DATABASE_URL": cluster.url()})
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command to its end, which a SIGINT may bring about but not skip."""
+    parent = os.getppid()
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "INT", "--", *command], env=environment
+    ) as process:
+
+        def pass_on(number: int, _: object) -> None:
+            # A Ctrl-C reaches the command by itself, the death of our parent does not.
+            if os.getppid() != parent:
+                process.send_signal(number)
+
+        signal.signal(signal.SIGINT, pass_on)
+        return process.wait()
 
 
 if __name__ == "__main__":
