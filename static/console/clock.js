@@ -3,12 +3,14 @@
 (() => {
   "use strict";
   const FRESH_SECONDS = 5;
+  const ASK_MS = 3000;
   // The browser's clock may be wrong; ages are told by the server's.
   const offset = Number(document.body.dataset.now) - Date.now();
   const local = new Intl.DateTimeFormat("sv-SE", {
     dateStyle: "short",
     timeStyle: "medium",
   });
+  let asked = 0;
   const two = (number) => String(number).padStart(2, "0");
 
   function durationText(seconds) {
@@ -42,8 +44,12 @@
   // A number that just grew old: what was derived from it (a rate, the time left) must
   // go too, and the server says what is left to say.
   function ageing(node, isOld) {
-    if (isOld && node.hidden) document.dispatchEvent(new CustomEvent("console:refresh"));
+    const justNow = isOld && node.hidden;
     node.hidden = !isOld;
+    // Were this machine's clock set while the page stands, each answer would be "old".
+    if (!justNow || Date.now() - asked < ASK_MS) return;
+    asked = Date.now();
+    document.dispatchEvent(new CustomEvent("console:refresh"));
   }
 
   function tick() {
