@@ -98,10 +98,11 @@ class Asked:
 
     entry: AuditEntry
     answer: AuditEntry | None = None
+    host_seen_since: bool = False
 
     @property
     def pending(self) -> bool:
-        return self.answer is None and not self.overdue
+        return self.answer is None and not self._expired
 
     @property
     def fresh(self) -> bool:
@@ -116,9 +117,12 @@ class Asked:
 
     @property
     def overdue(self) -> bool:
-        """Whether no worker has taken the request up in time."""
-        age = timezone.now() - self.entry.time
-        return self.answer is None and age > ANSWER_EXPECTED
+        """Whether no worker has taken the request up in time, or looked since."""
+        return self.answer is None and self._expired and not self.host_seen_since
+
+    @property
+    def _expired(self) -> bool:
+        return timezone.now() - self.entry.time > ANSWER_EXPECTED
 
 
 def last_test(host: Host) -> Asked | None:
@@ -132,7 +136,8 @@ def last_test(host: Host) -> Asked | None:
     if not found:
         return None
     if found[0].outcome == Outcome.ASKED:
-        return Asked(found[0])
+        seen = host.last_seen_at is not None and host.last_seen_at > found[0].time
+        return Asked(found[0], host_seen_since=seen)
     return Asked(found[-1], answer=found[0])
 
 

@@ -14,7 +14,7 @@ from jobs.actor import SYSTEM, Actor
 from jobs.models import AuditEntry, Disk, Host
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_job
-from tests.console.test_fleet import queries_of, text_of
+from tests.console.rows import queries_of, text_of
 
 Outcome = AuditEntry.Outcome
 OLGA = Actor(name="olga", channel="cli", address="192.0.2.7", request_id="abc-123")

@@ -18,7 +18,7 @@ from jobs.lifecycle import State
 from jobs.models import AuditEntry, ChainLink, CopyJob, Disk, Domain, Host, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
-from tests.console.test_fleet import queries_of, text_of
+from tests.console.rows import queries_of, text_of
 
 TYPED = {
     "destination": "/srv/images/new.qcow2",

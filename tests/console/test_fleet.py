@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
@@ -20,22 +18,9 @@ from jobs.lifecycle import State
 from jobs.models import AuditEntry, ChainLink, Disk, Domain, Host, Site, StoragePool
 from tests.conftest import actor_of, signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
+from tests.console.rows import queries_of, text_of
 
 Outcome = AuditEntry.Outcome
-
-
-def text_of(response: Any) -> str:
-    """Return a page's text with runs of white space made one space."""
-    return " ".join(response.content.decode().split())
-
-
-def queries_of(client: Client, address: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        response = client.get(address)
-    assert response.status_code == 200
-    return len(captured)
 
 
 # --- The ladder ---------------------------------------------------------------------
@@ -135,10 +120,14 @@ def test_a_silent_host_says_why_and_what_to_do(
 def test_a_host_that_nobody_looks_at_says_so(victor: User, host: Host) -> None:
     addresses = (reverse("hosts"), reverse("host", args=[host.pk]))
     for address in addresses:
-        assert "Nobody has looked" not in text_of(signed_in(victor).get(address))
+        text = text_of(signed_in(victor).get(address))
+        assert "Nobody has looked" not in text
+        assert "answers</span>" in text
     Host.objects.update(last_seen_at=timezone.now() - timedelta(hours=1))
     for address in addresses:
-        assert "Nobody has looked" in text_of(signed_in(victor).get(address))
+        text = text_of(signed_in(victor).get(address))
+        assert "Nobody has looked" in text
+        assert "answers</span>" not in text
 
 
 @pytest.mark.parametrize(
@@ -223,6 +212,16 @@ class TestLastTest:
         self.ask(olga, host)
         time_machine.move_to(timezone.now() + timedelta(minutes=2))
         assert "No worker" in self.page(olga, host)
+
+    def test_a_lost_request_is_old_news_once_the_host_was_seen(
+        self, olga: User, host: Host, time_machine: Any
+    ) -> None:
+        self.ask(olga, host)
+        time_machine.move_to(timezone.now() + timedelta(minutes=2))
+        Host.objects.update(last_seen_at=timezone.now())
+        text = self.page(olga, host)
+        assert "No worker" not in text
+        assert "waiting for the answer" not in text
 
     def test_answered(self, olga: User, host: Host) -> None:
         self.ask(olga, host)

@@ -19,7 +19,8 @@ FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
 # Offered in the filter; any other text may be asked for too.
 ACTIONS = (
     *("request", "start", "speed", "pivot", "finish", "cancel", "copy"),
-    *("sync", "test connection", "add host", "change host", "sign in", "sign out"),
+    *("sync", "test connection", "add host", "change host"),
+    *("sign in", "sign out", "add user", "change role"),
 )
 # The page that shows an object, by what the audit log calls its type.
 PAGES: dict[str, tuple[type[Model], str]] = {
