@@ -1,4 +1,4 @@
-"""Sizes and bandwidths as people write and read them; inside it is always bytes."""
+"""Sizes, bandwidths and versions as people write them; inside it is always bytes."""
 
 from __future__ import annotations
 
@@ -49,3 +49,8 @@ def bandwidth_text(bytes_per_second: int) -> str:
     if not bytes_per_second:
         return "unlimited"
     return f"{bytes_text(bytes_per_second)}/s"
+
+
+def version_text(number: int) -> str:
+    """Return a version as people write it; libvirt numbers 9.1.2 as 9001002."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

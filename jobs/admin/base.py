@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -40,6 +41,11 @@ def _text(value: Any) -> str:
     if isinstance(value, (QuerySet, list, tuple)):
         return f"[{', '.join(sorted(map(str, value)))}]"
     return "" if value is None else str(value)
+
+
+def to_the_second(moment: datetime) -> str:
+    """Return a time in UTC as logs have it; Django's own format leaves out seconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):

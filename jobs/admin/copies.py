@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 
 from jobs import actions
 from jobs.actions import ActionError, Verb
-from jobs.admin.base import ReadOnlyAdmin, actor_of
+from jobs.admin.base import ReadOnlyAdmin, actor_of, to_the_second
 from jobs.admin.inventory import ReadOnlyInline
 from jobs.models import CopyJob, JobEvent
 
@@ -22,8 +22,13 @@ REASON_MAX = 1000
 
 class EventInline(ReadOnlyInline):
     model = JobEvent
-    fields = ["time", "level", "actor", "old_state", "new_state", "message"]
+    fields = ["at", "level", "actor", "old_state", "new_state", "message"]
+    readonly_fields = ["at"]
     show_change_link = False
+
+    @admin.display(description="time (UTC)")
+    def at(self, event: JobEvent) -> str:
+        return to_the_second(event.time)
 
 
 @admin.register(CopyJob)
@@ -118,9 +123,13 @@ _PERMISSIONS = [verb.permission for verb in actions.VERBS.values()]
 class JobEventAdmin(ReadOnlyAdmin):
     """The histories of all jobs, newest first."""
 
-    list_display = ["time", "level", "job", "actor", "new_state", "message"]
+    list_display = ["at", "level", "job", "actor", "new_state", "message"]
     list_filter = ["level", "new_state"]
     list_select_related = ["job"]
     search_fields = ["=job__id", "message", "actor"]
     date_hierarchy = "time"
     ordering = ["-id"]
+
+    @admin.display(description="time (UTC)", ordering="time")
+    def at(self, event: JobEvent) -> str:
+        return to_the_second(event.time)

@@ -15,6 +15,7 @@ from jobs.actions import ActionError
 from jobs.actor import Actor
 from jobs.admin.base import AuditedAdmin, actor_of
 from jobs.models import Host, Site
+from jobs.units import version_text
 
 
 @admin.register(Site)
@@ -44,7 +45,7 @@ class HostForm(forms.ModelForm[Host]):
 
 _SAID = [
     *("answers", "last_seen_at", "synced_at", "error", "error_remedy", "error_at"),
-    *("reported_name", "uuid", "hypervisor", "libvirt_version", "hypervisor_version"),
+    *("reported_name", "uuid", "libvirt", "hypervisor_and_version"),
     *("listener", "listener_until"),
 ]
 
@@ -91,6 +92,14 @@ class HostAdmin(AuditedAdmin):
     def answers(self, host: Host) -> bool | None:
         return host.reachable
 
+    @admin.display(description="libvirt")
+    def libvirt(self, host: Host) -> str:
+        return _version(host.libvirt_version)
+
+    @admin.display(description="hypervisor")
+    def hypervisor_and_version(self, host: Host) -> str:
+        return f"{host.hypervisor} {_version(host.hypervisor_version)}".strip()
+
     def save_model(
         self, request: HttpRequest, obj: Host, form: Any, change: bool
     ) -> None:
@@ -127,3 +136,7 @@ class HostAdmin(AuditedAdmin):
 
     def has_sync_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.sync_host")
+
+
+def _version(number: int | None) -> str:
+    return "" if number is None else version_text(number)

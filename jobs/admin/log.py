@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from jobs.admin.base import ReadOnlyAdmin
+from jobs.admin.base import ReadOnlyAdmin, to_the_second
 from jobs.models import AuditEntry
 
 
@@ -13,7 +13,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Who asked for what, when, from where, and what came of it."""
 
     list_display = [
-        *("time", "actor", "channel", "action", "outcome", "object_text"),
+        *("at", "actor", "channel", "action", "outcome", "object_text"),
         *("reason", "address"),
     ]
     list_filter = ["outcome", "channel", "action"]
@@ -23,3 +23,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ]
     date_hierarchy = "time"
     actions = None
+    fields = [
+        *("at", "actor", "channel", "address", "request_id", "action", "outcome"),
+        *("object_type", "object_id", "object_text", "intent", "reason", "detail"),
+    ]
+    readonly_fields = ["at"]
+
+    @admin.display(description="time (UTC)", ordering="time")
+    def at(self, entry: AuditEntry) -> str:
+        return to_the_second(entry.time)

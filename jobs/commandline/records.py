@@ -16,6 +16,7 @@ from jobs import live
 from jobs.live import LiveProgress
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
 from jobs.roles import role_of
+from jobs.units import version_text
 
 Record = dict[str, Any]
 
@@ -26,10 +27,8 @@ def when(time: datetime | None) -> str | None:
 
 
 def version(number: int | None) -> str | None:
-    """Return libvirt's way to number versions as people write it: 9001002 is 9.1.2."""
-    if number is None:
-        return None
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+    """Return a version as people write it, or None."""
+    return None if number is None else version_text(number)
 
 
 # --- Hosts ---------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
 from jobs.lifecycle import State
 from jobs.models import Host
 from jobs.roles import role_of
-from jobs.units import bandwidth_text, bytes_text
+from jobs.units import bandwidth_text, bytes_text, version_text
 
 register = template.Library()
 
@@ -140,9 +140,7 @@ def rough(seconds: float | None) -> str:
 @register.filter
 def libvirt_version(number: int | None) -> str:
     """Return libvirt's or QEMU's version integer (9000000) as "9.0.0"."""
-    if number is None:
-        return "unknown"
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+    return "unknown" if number is None else version_text(number)
 
 
 # --- Times --------------------------------------------------------------------------
