@@ -1,0 +1,142 @@
+"""The list of domains, and the page of one with its disks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, ChainLink, Disk, Domain, Host, StoragePool
+from tests.conftest import signed_in
+from tests.console.fleet_rows import add_disk, add_domain, add_job
+from tests.console.rows import queries_of, text_of
+
+Outcome = AuditEntry.Outcome
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["db", "web"]),
+        ({"q": "WE"}, ["web"]),
+        ({"q": "6f9619ff"}, ["web"]),
+        ({"state": "off"}, ["db"]),
+        ({"state": "on"}, ["web"]),
+        ({"state": "gone"}, ["old"]),
+        ({"host": "alder"}, ["db", "web"]),
+        ({"host": "oak"}, []),
+    ],
+)
+def test_domains_are_filtered_by_the_address(
+    query: dict[str, str], found: list[str], victor: User, domain: Domain
+) -> None:
+    add_domain(domain.host, "db", libvirt_id=None, state="shutoff")
+    add_domain(domain.host, "old", gone_at=timezone.now())
+    page = signed_in(victor).get(reverse("domains"), query)
+    assert [row.name for row in page.context["page"]] == found
+
+
+def test_domains_need_no_more_queries_for_more_domains(
+    victor: User, disk: Disk, host: Host
+) -> None:
+    client, address = signed_in(victor), reverse("domains")
+    one = queries_of(client, address)
+    for number in range(5):
+        domain = add_domain(host, f"d{number}")
+        add_job(add_disk(domain))
+        add_disk(domain, "vdb")
+    assert queries_of(client, address) == one <= 10
+
+
+class TestDomain:
+    def page(self, user: User, domain: Domain) -> str:
+        return text_of(signed_in(user).get(reverse("domain", args=[domain.pk])))
+
+    def test_draws_the_chain_and_the_pool(
+        self, victor: User, disk: Disk, pool: StoragePool
+    ) -> None:
+        text = self.page(victor, disk.domain)
+        assert text.index("/srv/images/web.qcow2") < text.index("/srv/images/base")
+        assert "60 GiB" in text
+        assert "images" in text
+
+    def test_offers_the_copy(self, olga: User, disk: Disk) -> None:
+        assert reverse("disk-copy", args=[disk.pk]) in self.page(olga, disk.domain)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"libvirt_id": None, "state": "shutoff"}, "web is not running."),
+            ({"gone_at": timezone.now()}, "web is no longer on alder."),
+        ],
+    )
+    def test_says_why_there_is_nothing_to_copy(
+        self, change: dict[str, Any], said: str, olga: User, disk: Disk
+    ) -> None:
+        Domain.objects.update(**change)
+        text = self.page(olga, disk.domain)
+        assert said in text
+        assert reverse("disk-copy", args=[disk.pk]) not in text
+
+    def test_viewer_is_told_why_not(self, victor: User, disk: Disk) -> None:
+        text = self.page(victor, disk.domain)
+        assert "Your role does not allow you to start a copy." in text
+        assert reverse("disk-copy", args=[disk.pk]) not in text
+
+    def test_an_active_job_is_shown_instead(self, olga: User, disk: Disk) -> None:
+        job = add_job(disk)
+        text = self.page(olga, disk.domain)
+        assert reverse("job", args=[job.pk]) in text
+        assert f"Job {job.pk} is mirroring on this disk." in text
+
+    def test_jobs_before_are_shown(self, victor: User, disk: Disk) -> None:
+        job = add_job(disk, State.CANCELLED, ended_at=timezone.now())
+        assert reverse("job", args=[job.pk]) in self.page(victor, disk.domain)
+
+    def test_a_disagreeing_definition_is_loud(self, victor: User, disk: Disk) -> None:
+        assert "next boot" not in self.page(victor, disk.domain)
+        Disk.objects.update(persistent_source="/srv/images/elsewhere.qcow2")
+        text = self.page(victor, disk.domain)
+        assert "/srv/images/elsewhere.qcow2" in text
+        assert "next boot" in text
+
+    def test_a_stranger_s_copy_is_foreign(self, victor: User, disk: Disk) -> None:
+        Disk.objects.update(mirror="/srv/images/by-hand.qcow2")
+        text = self.page(victor, disk.domain)
+        assert "/srv/images/by-hand.qcow2" in text
+        assert "not started here" in text
+
+    def test_our_own_copy_is_not_foreign(self, victor: User, disk: Disk) -> None:
+        job = add_job(disk)
+        Disk.objects.update(mirror=job.destination)
+        assert "not started here" not in self.page(victor, disk.domain)
+
+    def test_nor_is_one_that_ended_since_the_inventory(
+        self, victor: User, disk: Disk
+    ) -> None:
+        job = add_job(disk, State.PIVOTED, ended_at=timezone.now())
+        Disk.objects.update(mirror=job.destination)
+        assert "not started here" not in self.page(victor, disk.domain)
+
+    def test_but_one_begun_again_by_hand_is(self, victor: User, disk: Disk) -> None:
+        long_ago = timezone.now() - timedelta(hours=1)
+        job = add_job(disk, State.CANCELLED, ended_at=long_ago)
+        Disk.objects.update(mirror=job.destination)
+        assert "not started here" in self.page(victor, disk.domain)
+
+    def test_needs_no_more_queries_for_more_disks(
+        self, victor: User, disk: Disk, pool: StoragePool
+    ) -> None:
+        client, address = signed_in(victor), reverse("domain", args=[disk.domain_id])
+        one = queries_of(client, address)
+        for letter in "bcdef":
+            more = add_disk(disk.domain, f"vd{letter}")
+            ChainLink.objects.create(disk=more, depth=1, location="/b", kind="file")
+            add_job(more)
+            add_job(more, State.COPIED)
+        assert queries_of(client, address) == one <= 12

@@ -1,0 +1,102 @@
+"""Which pool a file lies in, and the free path that a new copy suggests."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.console.storage import pool_of, suggested_destination
+from jobs.lifecycle import State
+from jobs.models import ChainLink, Disk, Domain, StoragePool
+from tests.conftest import signed_in
+from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
+
+
+def address_of(disk: Disk) -> str:
+    return reverse("disk-copy", args=[disk.pk])
+
+
+TODAY = date(2026, 11, 22)
+
+
+class TestSuggestion:
+    def suggest(self, disk: Disk) -> str:
+        pools = list(StoragePool.objects.all())
+        return suggested_destination(disk, pools, "qcow2", TODAY)
+
+    def test_beside_the_source(self, disk: Disk, pool: StoragePool) -> None:
+        assert self.suggest(disk) == "/srv/images/web-vda-20261122.qcow2"
+
+    def test_beside_the_source_without_pools(self, disk: Disk) -> None:
+        assert self.suggest(disk) == "/srv/images/web-vda-20261122.qcow2"
+
+    def test_where_there_is_room(self, disk: Disk, pool: StoragePool) -> None:
+        StoragePool.objects.update(available=1)
+        for name, room, kind in (
+            ("big", 90, "dir"),
+            ("bigger", 99, "fs"),
+            ("biggest", 200, "logical"),
+        ):
+            StoragePool.objects.create(
+                host=disk.domain.host,
+                uuid=name,
+                name=name,
+                kind=kind,
+                active=True,
+                path=f"/{name}",
+                capacity=2**40,
+                allocation=0,
+                available=room * 2**30,
+                seen_at=timezone.now(),
+            )
+        assert self.suggest(disk) == "/bigger/web-vda-20261122.qcow2"
+
+    def test_nowhere(self, disk: Disk) -> None:
+        disk.source, disk.source_kind = "nbd://birch:10809/web", "network"
+        assert self.suggest(disk) == ""
+
+    @pytest.mark.parametrize("how", ["source", "persistent", "mirror", "job", "left"])
+    def test_never_what_a_known_disk_uses(self, how: str, disk: Disk) -> None:
+        taken = self.suggest(disk)
+        other = add_disk(add_domain(disk.domain.host))
+        if how == "source":
+            ChainLink.objects.filter(disk=other).update(location=taken)
+        elif how == "persistent":
+            Disk.objects.filter(pk=other.pk).update(persistent_source=taken)
+        elif how == "mirror":
+            Disk.objects.filter(pk=other.pk).update(mirror=taken)
+        else:
+            state = State.COPYING if how == "job" else State.CANCELLED
+            add_job(other, state, destination=taken)
+        assert self.suggest(disk) == "/srv/images/web-vda-20261122-2.qcow2"
+
+    def test_is_accepted(self, olga: User, disk: Disk, pool: StoragePool) -> None:
+        response = signed_in(olga).get(address_of(disk))
+        assert not response.context["form"].errors
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_is_a_plain_name_for_any_domain(
+        self, name: str, olga: User, disk: Disk
+    ) -> None:
+        Domain.objects.update(name=name)
+        disk.domain.name = name
+        suggested = self.suggest(disk)
+        assert suggested.isascii()
+        assert len(suggested.rsplit("/", 1)[-1]) <= 255
+        assert not set(suggested) & set("<>'\" {}&;")
+        response = signed_in(olga).get(address_of(disk))
+        assert not response.context["form"].errors
+
+
+def test_the_longest_path_is_the_pool(pool: StoragePool) -> None:
+    inner = StoragePool(name="inner", path="/srv/images/inner/")
+    beside = StoragePool(name="beside", path="/srv/images-old")
+    pools = [pool, inner, beside, StoragePool(name="no path", path="")]
+    assert pool_of("/srv/images/inner/a", pools) is inner
+    assert pool_of("/srv/images/innermost", pools) is pool
+    assert pool_of("/srv/images", pools) is None
+    assert pool_of("nbd://birch/a", pools) is None
