@@ -123,6 +123,8 @@ def test_who_has_no_role_is_told_so(otto: User) -> None:
     assert answer.status_code == 403
     assert "Your account has no role yet." in text_of(answer)
     assert "Sign out" in text_of(answer)
+    assert "To the overview" not in text_of(answer)
+    assert 'aria-label="Main"' not in text_of(answer)
 
 
 def test_a_page_that_is_not_there(olga: User) -> None:

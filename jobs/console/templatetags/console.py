@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 from django.template.context import Context
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -258,17 +258,7 @@ class Entry:
 @register.simple_tag
 def navigation() -> list[Entry]:
     """Return the main navigation: the lists, in the order of an operator's day."""
-    return [
-        Entry(name, name.capitalize(), reverse(name)) for name in PAGES if _has(name)
-    ]
-
-
-def _has(name: str) -> bool:
-    try:
-        reverse(name)
-    except NoReverseMatch:
-        return False
-    return True
+    return [Entry(name, name.capitalize(), reverse(name)) for name in PAGES]
 
 
 @register.simple_tag
