@@ -51,13 +51,17 @@ class Service:
             self._pid = self._cell.spawn(self._command, self.log)
         return self
 
-    def stop(self, grace: float = 10) -> None:
-        """Ask the program to end, and after `grace` seconds end it and its children."""
+    def ask_to_stop(self) -> None:
+        """Ask the program to end, without waiting for it."""
         if self.running:
             self._cell.signal(self._pid, self._stop_signal)
-            end = time.monotonic() + grace
-            while self.running and time.monotonic() < end:
-                time.sleep(0.02)
+
+    def stop(self, grace: float = 10) -> None:
+        """Ask the program to end, and after `grace` seconds end it and its children."""
+        self.ask_to_stop()
+        end = time.monotonic() + grace
+        while self.running and time.monotonic() < end:
+            time.sleep(0.02)
         self._cell.stop()
 
     def kill(self) -> None:
