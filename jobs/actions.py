@@ -135,7 +135,7 @@ CANCEL = Verb(
 )
 VERBS = {verb.name: verb for verb in (PIVOT, FINISH, CANCEL)}
 SPEED_PERMISSION = "jobs.speed_copyjob"
-SPEED_STATES = frozenset({State.STARTING, State.COPYING, State.MIRRORING})
+SPEED_STATES = frozenset({State.COPYING, State.MIRRORING})
 
 
 def perform(verb: Verb, job: CopyJob, actor: Actor, reason: str = "") -> None:

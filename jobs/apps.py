@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
@@ -19,7 +19,7 @@ class ConsoleAdminConfig(AdminConfig):
 class StaticConfig(StaticFilesConfig):
     """Static files without the variants of Bootstrap that no page uses."""
 
-    ignore_patterns: ClassVar = [
+    ignore_patterns = [
         *StaticFilesConfig.ignore_patterns,
         *("bootstrap-*", "bootstrap.css*", "bootstrap.rtl.*", "bootstrap.esm.*"),
         *("bootstrap.js*", "bootstrap.min.js*", "bootstrap.bundle.js*"),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, live
+from jobs import audit, dispatch, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DiskObservation,
@@ -19,6 +20,8 @@ from jobs.hypervisor import (
     HostUnreachable,
     Hypervisor,
     HypervisorError,
+    Identity,
+    NoJob,
 )
 from jobs.lifecycle import ON_HOST, State
 from jobs.models import CopyJob
@@ -137,12 +140,12 @@ def _not_started(
 
 def pivot(pk: int) -> None:
     """Carry out the intent to pivot. Blocks as long as a hung destination does."""
-    _carry_out(pk, {State.PIVOTING}, lambda hypervisor, job: _pivot(hypervisor, job))
+    _carry_out(pk, State.PIVOTING, _pivot)
 
 
 def end(pk: int, state: State) -> None:
     """Carry out the intent to finish or to cancel."""
-    _carry_out(pk, {state}, _end)
+    _carry_out(pk, state, _end)
 
 
 def _pivot(hypervisor: Hypervisor, job: CopyJob) -> None:
@@ -155,12 +158,12 @@ def _end(hypervisor: Hypervisor, job: CopyJob) -> None:
 
 
 def _carry_out(
-    pk: int, states: set[State], call: Callable[[Hypervisor, CopyJob], None]
+    pk: int, state: State, call: Callable[[Hypervisor, CopyJob], None]
 ) -> None:
     error: HypervisorError | None = None
     with live.exclusively(live.call_lock(pk)) as mine:
         job = _job(pk)
-        if not mine or job is None or job.state not in states:
+        if not mine or job is None or job.state != state:
             return
         try:
             with connect(job.host) as hypervisor:
@@ -174,15 +177,33 @@ def _carry_out(
 def look_again(pk: int, error: HypervisorError | None = None) -> None:
     """Look at one job's domain and settle the job, right after a call."""
     job = _job(pk)
-    if job is None or job.state not in ON_HOST:
-        return
+    if job is not None and job.state in ON_HOST:
+        look([job], error=error, reissue=False)
+
+
+def look(
+    jobs: list[CopyJob], *, error: HypervisorError | None = None, reissue: bool = True
+) -> None:
+    """Look at the domain of these jobs, all of the same one; settle and call."""
+    host, uuid = jobs[0].host, jobs[0].domain_uuid
     try:
-        with connect(job.host) as hypervisor:
-            look_at_domain(
-                hypervisor, job.domain_uuid, [job], error=error, reissue=False
-            )
+        with connect(host) as hypervisor:
+            due = look_at_domain(hypervisor, uuid, jobs, error=error, reissue=reissue)
     except HostUnreachable as silence:
-        note_silence(job.host, silence)
+        note_silence(host, silence)
+    else:
+        _call(due)
+
+
+def _call(due: list[CopyJob]) -> None:
+    """Call one here and now; the others elsewhere, since any call may block."""
+    for job in due[1:]:
+        dispatch.call(job)
+    for job in due[:1]:
+        if job.state == State.PIVOTING:
+            pivot(job.pk)
+        else:
+            end(job.pk, State(job.state))
 
 
 # --- Speed -------------------------------------------------------------------------
@@ -191,30 +212,35 @@ def look_again(pk: int, error: HypervisorError | None = None) -> None:
 def set_speed(pk: int, bytes_per_second: int, actor: str) -> None:
     """Change the bandwidth of a running copy and write down what came of it."""
     job = _job(pk)
-    if job is None or job.state not in (State.COPYING, State.MIRRORING):
+    if job is None:
         return
     asked = f"bandwidth {bytes_per_second} bytes/s, asked by {actor}"
     try:
         with connect(job.host) as hypervisor:
-            effective = hypervisor.set_speed(job.identity, bytes_per_second)
+            effective = hypervisor.set_speed(_identity(job), bytes_per_second)
     except HypervisorError as error:
-        audit.record(
-            SYSTEM, "speed", job, audit.Outcome.FAILED, intent=asked, detail=error.cause
-        )
+        _speed_stays(job, asked, error.cause)
+        return
+    done, detail = audit.Outcome.DONE, f"{effective} bytes/s in force"
+    with transaction.atomic():
+        CopyJob.objects.filter(pk=pk).update(bandwidth=effective)
+        audit.record(SYSTEM, "speed", job, done, intent=asked, detail=detail)
+        tell(job, f"Bandwidth is now {bandwidth_text(effective)}.", actor=SYSTEM)
+
+
+def _identity(job: CopyJob) -> Identity:
+    if not job.active or job.libvirt_id is None:
+        raise NoJob
+    return job.identity
+
+
+def _speed_stays(job: CopyJob, asked: str, cause: str) -> None:
+    failed = audit.Outcome.FAILED
+    with transaction.atomic():
+        audit.record(SYSTEM, "speed", job, failed, intent=asked, detail=cause)
         tell(
             job,
-            f"The bandwidth was not changed: {error.cause}",
+            f"The bandwidth was not changed: {cause}",
             actor=SYSTEM,
             level=Level.WARNING,
         )
-        return
-    CopyJob.objects.filter(pk=pk).update(bandwidth=effective)
-    audit.record(
-        SYSTEM,
-        "speed",
-        job,
-        audit.Outcome.DONE,
-        intent=asked,
-        detail=f"{effective} bytes/s in force",
-    )
-    tell(job, f"Bandwidth is now {bandwidth_text(effective)}.", actor=SYSTEM)

@@ -90,7 +90,10 @@ def look_at_host(host: Host) -> None:
     try:
         with connect(host) as hypervisor:
             for uuid, of_domain in by_domain.items():
-                look_at_domain(hypervisor, uuid, of_domain, with_progress=True)
+                for job in look_at_domain(
+                    hypervisor, uuid, of_domain, with_progress=True
+                ):
+                    dispatch.call(job)
     except HostUnreachable as error:
         note_silence(host, error)
     else:
@@ -109,11 +112,12 @@ def look_at_domain(
     with_progress: bool = False,
     error: HypervisorError | None = None,
     reissue: bool = True,
-) -> None:
-    """Settle the jobs of one domain. Raises HostUnreachable.
+) -> list[CopyJob]:
+    """Settle the jobs of one domain; return those whose verb is to be called now.
 
-    `error` is what a call that just came back said: it explains, the observation
-    decides. Without `reissue` a verb that was just tried is left to the next sweep.
+    Raises HostUnreachable. `error` is what a call that just came back said: it
+    explains, the observation decides. Without `reissue` a verb that was just tried is
+    left to the next sweep.
     """
     wanted = [job.disk for job in jobs if job.state in (State.COPYING, State.MIRRORING)]
     calling = [job for job in jobs if job.state in CALLING]
@@ -123,14 +127,15 @@ def look_at_domain(
     observation = _observe(hypervisor, uuid, wanted if with_progress else [])
     running |= live.calls_running(job.pk for job in calling)
     for job in calling:
-        job.refresh_from_db(
-            fields=["state", "ending_at", "end_accepted", "last_event"]
-        )
+        job.refresh_from_db(fields=["state", "ending_at", "end_accepted", "last_event"])
+    due = []
     for job in jobs:
         look = Look(observation, job.pk in running, error, reissue)
-        _follow(hypervisor, job, look)
+        if _follow(hypervisor, job, look):
+            due.append(job)
     if with_progress:
         _keep_progress(jobs, observation)
+    return due
 
 
 def is_refusal(error: HypervisorError | None) -> bool:
@@ -198,21 +203,26 @@ class Look:
     reissue: bool
 
 
-def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> None:
-    """Do what follows, and what follows from that: ready, then pivot by policy."""
+def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
+    """Do what follows, and what follows from that: ready, then pivot by policy.
+
+    True if the verb that the job's state names is to be called now.
+    """
     refused = is_refusal(look.error)
     decision = resolve(
         record_of(job, call_running=look.call_running, refused=refused),
         look.observation,
     )
     if decision.state is not None and not _apply(job, decision, look.error):
-        return
+        return False
     if decision.act == Act.REPAIR:
         _repair(hypervisor, job)
-    elif decision.act is not None and (look.reissue or decision.state is not None):
-        _ask_for(job, decision.act)
-    elif decision.state is not None:
-        _follow(hypervisor, job, replace(look, error=None))
+        return False
+    if decision.act is not None:
+        return look.reissue or decision.state is not None
+    if decision.state is not None:
+        return _follow(hypervisor, job, replace(look, error=None))
+    return False
 
 
 def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
@@ -232,13 +242,6 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         # The inventory's sources and sizes are stale now.
         dispatch.sync_host(job.host.site.name, job.host_id)
     return moved
-
-
-def _ask_for(job: CopyJob, act: Act) -> None:
-    if act == Act.START:
-        dispatch.start(job)
-    else:
-        dispatch.call(job)
 
 
 def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs import audit, calls, dispatch, inventory, live, reconcile
 from jobs.actor import SYSTEM
-from jobs.hypervisor import HostUnreachable, HypervisorError
+from jobs.hypervisor import HypervisorError
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Host
 
@@ -79,13 +79,8 @@ def observe_domain(
         .filter(host=host_pk, domain_uuid=domain_uuid)
         .select_related("host__site")
     )
-    if not jobs:
-        return
-    try:
-        with reconcile.connect(jobs[0].host) as hypervisor:
-            reconcile.look_at_domain(hypervisor, domain_uuid, jobs)
-    except HostUnreachable as error:
-        reconcile.note_silence(jobs[0].host, error)
+    if jobs:
+        calls.look(jobs)
 
 
 def _keep_evidence(
