@@ -15,6 +15,7 @@ log=$root/var/log/setup.log
 
 # What tools keep for themselves goes below var/ as well.
 export PYTHONPYCACHEPREFIX=$root/var/cache/python
+export PIP_CACHE_DIR=$root/var/cache/pip
 export RUFF_CACHE_DIR=$root/var/cache/ruff
 export MYPY_CACHE_DIR=$root/var/cache/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY=$root/var/cache/hypothesis
