@@ -106,6 +106,9 @@ def _rate(before: LiveProgress | None, progress: Progress, now: float) -> float:
         return 0.0
     gap = now - before.at
     fresh = max(0.0, (progress.current - before.current) / gap)
+    if progress.bandwidth:
+        # A limited copy begins with a burst of a buffer, which is not its rate.
+        fresh = min(fresh, progress.bandwidth)
     if before.rate == 0.0:
         return fresh
     weight = min(1.0, gap / SMOOTHING_SECONDS)

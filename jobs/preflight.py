@@ -79,14 +79,20 @@ def domain_is_running(request: CopyRequest) -> Problem | None:
     return None
 
 
-def host_is_enabled(request: CopyRequest) -> Problem | None:
-    """A disabled host is not looked at, so nothing could be tracked there."""
+def host_answers(request: CopyRequest) -> Problem | None:
+    """A copy must not begin at some time later, when a silent host comes back."""
     host = request.disk.domain.host
-    if host.enabled:
-        return None
-    return Problem(
-        "disk", f"{host} is disabled.", "Ask an administrator to enable the host."
-    )
+    if not host.enabled:
+        return Problem(
+            "disk", f"{host} is disabled.", "Ask an administrator to enable the host."
+        )
+    if host.error:
+        return Problem(
+            "disk",
+            f"{host} does not answer: {host.error}",
+            host.error_remedy or "Test the connection to the host.",
+        )
+    return None
 
 
 def disk_can_be_copied(request: CopyRequest) -> Problem | None:
@@ -122,13 +128,33 @@ def disk_has_no_job(request: CopyRequest) -> Problem | None:
             f"Job {ours.pk} is active on this disk ({State(ours.state).label}).",
             "Wait for it to end, or end it first.",
         )
-    if disk.mirror:
+    if disk.mirror and not _was_ours(disk):
         return Problem(
             "disk",
             f"A copy to {disk.mirror} runs on this disk; it was not started here.",
             "Wait for it to end, or ask whoever started it.",
         )
     return None
+
+
+def _was_ours(disk: Disk) -> bool:
+    """Whether the mirror last seen belongs to a job of ours that has ended since."""
+    host = disk.domain.host
+    jobs = CopyJob.objects.filter(host=host, domain_uuid=disk.domain.uuid)
+    return jobs.filter(
+        disk=disk.target, destination=disk.mirror, ended_at__gt=host.synced_at
+    ).exists()
+
+
+def shareable_stays_shareable(request: CopyRequest) -> Problem | None:
+    """libvirt would refuse at the start (error 84)."""
+    if not request.disk.shareable or request.destination.format == "raw":
+        return None
+    return Problem(
+        "format",
+        f"{request.disk.target} is shared between guests, which only raw can be.",
+        "Choose raw.",
+    )
 
 
 def destination_makes_sense(request: CopyRequest) -> Problem | None:
@@ -191,10 +217,11 @@ def shallow_is_possible(request: CopyRequest) -> Problem | None:
 
 
 RULES: tuple[Rule, ...] = (
-    host_is_enabled,
+    host_answers,
     domain_is_running,
     disk_can_be_copied,
     disk_has_no_job,
+    shareable_stays_shareable,
     destination_makes_sense,
     destination_is_free,
     options_make_sense,

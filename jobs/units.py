@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _FACTORS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgtp", start=1):
@@ -23,9 +24,10 @@ def parse_bytes(text: str) -> int:
         raise ValueError(
             f"“{text}” is no size: write for example 100MiB, 1.5GB or plain bytes."
         )
-    whole, _, fraction = match[1].partition(".")
-    value = int(whole) * factor + round(float(f"0.{fraction or 0}") * factor)
-    return value
+    exact = Decimal(match[1]) * factor
+    if 0 < exact < 1:
+        raise ValueError(f"“{text}” is less than one byte: 0 means no limit.")
+    return int(exact)
 
 
 def bytes_text(count: int | float | None) -> str:

@@ -30,7 +30,7 @@ from jobs.preflight import (
     CopyRequest,
     disk_can_be_copied,
     domain_is_running,
-    host_is_enabled,
+    host_answers,
 )
 
 # How many ended jobs a host's or a domain's page shows.
@@ -261,7 +261,7 @@ def copy_why_not(disk: Disk, active: CopyJob | None) -> str:
     `active` is the disk's active job. Roles are the page's business.
     """
     request = CopyRequest(disk, Destination("file", "", "raw"))
-    for rule in (host_is_enabled, domain_is_running, disk_can_be_copied):
+    for rule in (host_answers, domain_is_running, disk_can_be_copied):
         problem = rule(request)
         if problem is not None:
             return str(problem)

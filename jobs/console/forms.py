@@ -94,8 +94,6 @@ class SizeField(forms.Field):
             count = parse_bytes(text)
         except ValueError as error:
             raise ValidationError(str(error)) from error
-        if count == 0 and text.strip("0. ")[:1].isdigit():
-            raise ValidationError("This is less than one byte.")
         return count
 
 

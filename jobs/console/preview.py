@@ -92,11 +92,6 @@ def _parameters(options: CopyOptions) -> tuple[tuple[str, int, str], ...]:
 
 def _hints(request: CopyRequest, pool: StoragePool | None) -> Iterable[str]:
     destination, disk = request.destination, request.disk
-    if disk.domain.host.error:
-        yield (
-            f"{disk.domain.host} does not answer now. The copy starts when it answers "
-            "again."
-        )
     if pool is not None and disk.capacity and pool.available < disk.capacity:
         yield (
             f"{pool.name} has {bytes_text(pool.available)} free, the disk can grow to "
@@ -112,7 +107,7 @@ def _hints(request: CopyRequest, pool: StoragePool | None) -> Iterable[str]:
     if disk.shareable:
         yield (
             f"Other domains may write to {disk.target} too; what they write is not "
-            "mirrored. libvirt copies a shareable disk only to raw."
+            "mirrored."
         )
     if request.options.reuse_external:
         yield (

@@ -348,7 +348,7 @@ class TestPreview:
     def test_says_that_the_host_is_silent(self, olga: User, disk: Disk) -> None:
         Host.objects.update(error="The host does not answer.")
         text = preview(signed_in(olga), disk)
-        assert "alder does not answer now." in text
+        assert "alder does not answer: The host does not answer." in text
 
     def test_promises_nothing_while_something_is_wrong(
         self, olga: User, disk: Disk

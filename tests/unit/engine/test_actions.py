@@ -149,6 +149,31 @@ def test_an_empty_cdrom(disk: Disk, olga: User) -> None:
     assert "without a medium" in _request_problem(olga, CopyRequest(disk, NEW))[1]
 
 
+def test_a_host_that_does_not_answer(disk: Disk, olga: User) -> None:
+    Host.objects.update(error="The host does not answer.", error_remedy="Look at it.")
+    disk.domain.host.refresh_from_db()
+    words = _request_problem(olga, CopyRequest(disk, NEW))[1]
+    assert words == "alder does not answer: The host does not answer. Look at it."
+
+
+def test_a_shared_disk_stays_raw(disk: Disk, olga: User) -> None:
+    disk.shareable = True
+    disk.save()
+    assert _request_problem(olga, CopyRequest(disk, NEW))[0] == "format"
+    raw = replace(NEW, format="raw")
+    assert actions.request_copy(CopyRequest(disk, raw), actor_of(olga)).pk
+
+
+def test_a_mirror_of_our_own_ended_job_is_no_strangers(
+    job: CopyJob, disk: Disk, olga: User
+) -> None:
+    actions.perform(actions.CANCEL, job, actor_of(olga))
+    disk.mirror = job.destination
+    disk.save()
+    other = replace(NEW, path="/srv/images/another.qcow2")
+    assert actions.request_copy(CopyRequest(disk, other), actor_of(olga)).pk
+
+
 # --- Verbs -------------------------------------------------------------------------
 
 

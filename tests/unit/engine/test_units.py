@@ -23,6 +23,8 @@ from jobs.units import bandwidth_text, bytes_text, parse_bytes
         ("", None),
         ("ten", None),
         ("1.2.3MiB", None),
+        ("0.5KiB", 512),
+        ("0.0", 0),
     ],
 )
 def test_parse(text: str, expected: int | None) -> None:
@@ -31,6 +33,11 @@ def test_parse(text: str, expected: int | None) -> None:
             parse_bytes(text)
     else:
         assert parse_bytes(text) == expected
+
+
+def test_less_than_a_byte_is_not_unlimited() -> None:
+    with pytest.raises(ValueError, match="less than one byte"):
+        parse_bytes("0.2")
 
 
 @pytest.mark.parametrize(
