@@ -75,6 +75,14 @@
     }
   });
 
+  // --- A link that is a button to the eye answers to the space bar too ---
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches("a[role=button]")) return;
+    event.preventDefault(); // the page would scroll
+    if (!event.repeat) event.target.click();
+  });
+
   // --- Copy buttons: data-copy names what goes to the clipboard ---
 
   document.addEventListener("click", async (event) => {
