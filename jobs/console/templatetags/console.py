@@ -32,6 +32,8 @@ SECTIONS = {
     "job-verb": "jobs",
     "job-speed": "jobs",
     "host": "hosts",
+    "host-add": "hosts",
+    "host-edit": "hosts",
     "domain": "domains",
     "disk-copy": "domains",
     "copy-new": "domains",
