@@ -126,6 +126,10 @@ class GuestLog:
         """Wait for so many verified writes more; LabError if they do not come."""
         self._wait("verified", self.verified + more, timeout)
 
+    def wait_for_errors(self, errors: int = 1, timeout: float = 20) -> None:
+        """Wait until so many reads and writes have failed; LabError if they do not."""
+        self._wait("errors", errors, timeout)
+
     def _wait(self, what: str, wanted: int, timeout: float) -> None:
         end = time.monotonic() + timeout
         while getattr(self, what) < wanted:

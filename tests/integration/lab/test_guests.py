@@ -74,7 +74,7 @@ def test_a_guest_that_may_not_write_says_so(alder: PrivateHost) -> None:
     sealed = GuestDisk(image.path, format="raw", read_only=True)
     other = define_and_start(alder, "reader", [sealed])
     other.log.wait_for_boot()
-    other.log._wait("errors", 1, 10)
+    other.log.wait_for_errors()
     assert other.log.verified == 0
     other.destroy()
     assert guest.state == "shut off"
