@@ -202,6 +202,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 1,
     "interval_start": 0.2,
     "connect_retries_timeout": 1,
+    # Nor for one that took the connection and does not answer.
+    "socket_connect_timeout": 2.0,
+    "socket_timeout": 5.0,
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "engine"
