@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.commandline.answer import Answer, Call
 from jobs.commandline.records import audit_record
 from jobs.commandline.text import table
-from jobs.models import AuditEntry
+from jobs.models import AuditEntry, CopyJob
 
 
 def list_all(call: Call) -> Answer:
@@ -15,7 +15,7 @@ def list_all(call: Call) -> Answer:
         "actor": call.options.actor,
         "action": call.options.action,
         "outcome": call.options.outcome,
-        "object_type": "copy job" if call.options.job else None,
+        "object_type": CopyJob._meta.verbose_name if call.options.job else None,
         "object_id": call.options.job,
     }
     found = AuditEntry.objects.filter(

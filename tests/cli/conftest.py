@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from jobs.commandline.waiting import WakeUps
+from jobs.lifecycle import State
 from jobs.management.commands.blockcopy import Command
+from jobs.models import CopyJob, Disk
+from tests.cli.copies import TO
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,25 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Script:
         monkeypatch.setattr(WakeUps, "wait", wait)
 
     return play
+
+
+@pytest.fixture
+def job(disk: Disk) -> CopyJob:
+    """A job that copies."""
+    return CopyJob.objects.create(
+        host=disk.domain.host,
+        domain=disk.domain,
+        host_name="alder",
+        domain_name="web",
+        domain_uuid=disk.domain.uuid,
+        disk="vda",
+        source=disk.source,
+        destination=TO,
+        destination_format="qcow2",
+        destination_xml="<disk/>",
+        requested_by_name="olga",
+        capacity=disk.capacity,
+        state=State.COPYING,
+        libvirt_id=7,
+        started_at=timezone.now(),
+    )

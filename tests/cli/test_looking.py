@@ -1,0 +1,112 @@
+"""`blockcopy job list|show|watch`, and who may look at anything."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from jobs import live
+from jobs.actor import SYSTEM
+from jobs.hypervisor import Progress
+from jobs.lifecycle import State
+from jobs.models import CopyJob, Disk, Host
+from jobs.transition import move
+from tests.cli.conftest import Run, Script
+from tests.cli.copies import START, TO, becomes, mirroring, the_job
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+
+def test_list_filters_and_says_what_it_left_out(
+    blockcopy: Run, job: CopyJob, disk: Disk
+) -> None:
+    move(job, State.LOST, "Gone.", actor=SYSTEM, ended_at=timezone.now())
+    blockcopy(*START, "--to", TO)
+    queued = the_job()
+
+    def listed(*words: str) -> list[int]:
+        return [one["job"] for one in blockcopy("job", "list", *words, "--json").json]
+
+    assert listed() == [queued.pk, job.pk]
+    assert listed("--active") == [queued.pk]
+    assert listed("--state", "lost") == [job.pk]
+    assert listed("--state", "lost", "--state", "queued") == [queued.pk, job.pk]
+    assert listed("--host", "alder") == [queued.pk, job.pk]
+    assert "… and 1 older ones" in blockcopy("job", "list", "--limit", "1").out
+    assert blockcopy("job", "list", "--state", "dreaming").status == 2
+    assert blockcopy("job", "list", "--host", "elm").status == 1
+
+
+def test_list_of_nothing(blockcopy: Run) -> None:
+    assert blockcopy("job", "list", "--json").json == []
+    assert blockcopy("job", "list").out == "none\n"
+
+
+def test_show_has_progress_and_history(blockcopy: Run, job: CopyJob) -> None:
+    live.store_progress(
+        {job.pk: Progress(current=3 * 2**20, end=4 * 2**20, bandwidth=0)}
+    )
+    mirroring(job)
+
+    shown = blockcopy("job", "show", job.pk, "--json").json
+
+    assert shown["progress"]["percent"] == 75
+    assert [event["message"] for event in shown["events"]] == ["In sync."]
+    assert shown["destination_xml"] == "<disk/>"
+    text = blockcopy("job", "show", job.pk).out
+    assert "In sync." in text
+    assert "3 MiB of 4 MiB" in text
+
+
+def test_watch_follows_to_a_good_end(
+    blockcopy: Run, job: CopyJob, meanwhile: Script
+) -> None:
+    meanwhile(becomes(State.MIRRORING), becomes(State.FINISHING, State.COPIED))
+
+    done = blockcopy("job", "watch", job.pk)
+
+    assert done.status == 0
+    assert f"Job {job.pk} is copied." in done.out
+
+
+def test_watch_until_ready(blockcopy: Run, job: CopyJob, meanwhile: Script) -> None:
+    meanwhile(becomes(State.MIRRORING))
+
+    assert blockcopy("job", "watch", job.pk, "--until", "ready").status == 0
+
+
+def test_watch_of_a_copy_that_came_to_nothing_is_a_failure(
+    blockcopy: Run, job: CopyJob, meanwhile: Script
+) -> None:
+    meanwhile(becomes(State.CANCELLING, State.CANCELLED))
+
+    assert blockcopy("job", "watch", job.pk).status == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("job", "list"), ("host", "list"), ("domain", "list"), ("audit", "list")),
+        *(("host", "show", "alder"), ("domain", "show", "alder", "web")),
+        ("user", "list"),
+    ],
+)
+def test_an_outsider_sees_nothing(
+    blockcopy: Run, job: CopyJob, otto: User, words: tuple[str, ...]
+) -> None:
+    done = blockcopy(*words, "--as", "otto")
+
+    assert (done.status, done.out) == (1, "")
+    assert "does not allow to see this" in done.err
+
+
+def test_hostile_names_do_not_reach_the_terminal(
+    blockcopy: Run, job: CopyJob, host: Host
+) -> None:
+    CopyJob.objects.update(domain_name="web\x1b[2J\nalder  fine")
+
+    out = blockcopy("job", "list").out
+
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 2
