@@ -11,6 +11,7 @@ from jobs.audit import Outcome
 from jobs.hypervisor import HypervisorError
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob
+from jobs.resolve import Side
 from jobs.transition import Level
 from jobs.units import bytes_text
 
@@ -61,6 +62,7 @@ def ending_fields(
     message: str,
     remedy: str,
     error: HypervisorError | None,
+    side: Side,
 ) -> dict[str, Any]:
     """Return the fields that go with a transition to `new`."""
     now = timezone.now()
@@ -70,7 +72,7 @@ def ending_fields(
     if new in (State.PIVOTING, State.FINISHING):
         fields["ending_at"] = now
     if new in ENDED:
-        fields |= {"ended_at": now, "left_behind": left_behind(job, new)}
+        fields |= {"ended_at": now, "left_behind": left_behind(job, new, side)}
     if new in (State.FAILED, State.LOST):
         fields |= {
             "failure": message,
@@ -81,12 +83,20 @@ def ending_fields(
     return fields
 
 
-def left_behind(job: CopyJob, new: State) -> str:
-    """Say what stays on the host's storage; libvirt deletes nothing by itself."""
+def left_behind(job: CopyJob, new: State, side: Side) -> str:
+    """Say what stays on the host's storage; libvirt deletes nothing by itself.
+
+    Whatever the guest may run from is never called a leftover.
+    """
     if job.libvirt_id is None:
         return ""
     size = f"{bytes_text(job.capacity)} disk" if job.capacity else "disk"
-    if new == State.PIVOTED:
+    if side == Side.UNKNOWN:
+        return (
+            f"{job.source} and {job.destination} both stay on {job.host_name}; which "
+            "of them the guest used last is not known."
+        )
+    if side == Side.DESTINATION:
         return (
             f"The old source {job.source} ({size}) stays on {job.host_name} and goes "
             "stale."

@@ -35,6 +35,7 @@ from jobs.resolve import (
     Gone,
     Observation,
     Record,
+    Side,
     Unreachable,
     resolve,
 )
@@ -236,7 +237,7 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         actor=SYSTEM,
         level=history_level(new, by_us=decision.by_us),
         audited=system_entry(old, new, message, by_us=decision.by_us),
-        **ending_fields(job, new, message, decision.remedy, error),
+        **ending_fields(job, new, message, decision.remedy, error, decision.side),
     )
     if moved and new in ENDED:
         # The inventory's sources and sizes are stale now.
@@ -273,6 +274,7 @@ def _definition_stays(job: CopyJob, error: HypervisorError) -> None:
             reason="The guest runs on the destination, but its persistent definition "
             "still names the old source and could not be corrected.",
             remedy="Correct it with virsh edit before the guest is shut down.",
+            side=Side.DESTINATION,
         ),
         error,
     )

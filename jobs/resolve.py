@@ -65,11 +65,20 @@ class Act(StrEnum):
     REPAIR = "repair"
 
 
+class Side(StrEnum):
+    """Which file holds the guest's data once a job has ended."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Decision:
     """At most one transition and at most one act, with the reason for people.
 
     `by_us` is False when the host shows something that this console did not ask for.
+    `side` says which file must not be taken for a leftover.
     """
 
     state: State | None = None
@@ -77,6 +86,7 @@ class Decision:
     reason: str = ""
     remedy: str = ""
     by_us: bool = True
+    side: Side = Side.SOURCE
 
 
 NOTHING = Decision()
@@ -92,12 +102,14 @@ def resolve(record: Record, observation: Observation) -> Decision:
     if record.state == State.QUEUED:
         return Decision(act=Act.START)
     if isinstance(observation, Gone):
-        return _lost("The domain no longer exists on the host.")
-    if observation.domain_id is None:
-        return _guest_off(record, observation)
-    if record.libvirt_id is not None and observation.domain_id != record.libvirt_id:
-        return _lost("The guest was restarted; block copies end with their guest.")
+        return _run_over(record, "The domain no longer exists on the host.")
     disk = observation.disks.get(record.disk)
+    if observation.domain_id is None:
+        reason = "The guest stopped; block copies end with their guest."
+        return _run_over(record, reason, disk.persistent_source if disk else None)
+    if record.libvirt_id is not None and observation.domain_id != record.libvirt_id:
+        reason = "The guest was restarted; block copies end with their guest."
+        return _run_over(record, reason, _both(observation, disk) if disk else None)
     if disk is None:
         return _failed("The domain has no such disk any more.")
     return _running(record, observation, disk)
@@ -197,7 +209,7 @@ def _on_destination(
     reason = "The guest runs on the destination" + (
         ", and so does its persistent definition." if persistent else "."
     )
-    return Decision(State.PIVOTED, reason=reason, by_us=by_us)
+    return Decision(State.PIVOTED, reason=reason, by_us=by_us, side=Side.DESTINATION)
 
 
 def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> Decision:
@@ -211,6 +223,7 @@ def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> D
         remedy="Correct the persistent definition (virsh edit) before the guest is "
         "shut down.",
         by_us=by_us,
+        side=Side.DESTINATION,
     )
 
 
@@ -254,24 +267,46 @@ def _finished(record: Record) -> Decision:
     )
 
 
-# --- The guest is gone -------------------------------------------------------------
+# --- The guest's run, and every copy with it, is over --------------------------------
 
 
-def _guest_off(record: Record, domain: DomainObservation) -> Decision:
-    disk = domain.disks.get(record.disk)
-    named = disk.persistent_source if disk else None
-    if record.state == State.PIVOTING and named == record.destination:
+def _both(domain: DomainObservation, disk: DiskObservation) -> str | None:
+    """What the live and the persistent definition agree on, if they do."""
+    agreed = not domain.persistent or disk.persistent_source == disk.source
+    return disk.source if agreed else None
+
+
+def _run_over(record: Record, reason: str, named: str | None = None) -> Decision:
+    """`named` is what the domain's definitions say the disk is now."""
+    if record.state == State.FINISHING and record.last_event == "canceled":
+        return _finished(record)
+    on_destination = named == record.destination
+    if record.state == State.PIVOTING and on_destination:
         # Only a pivot writes the destination into the persistent definition.
         return Decision(
             State.PIVOTED,
-            reason="The guest stopped after the pivot; its persistent definition "
+            reason="The guest's run ended after the pivot; the domain's definition "
             "names the destination.",
+            side=Side.DESTINATION,
         )
-    return _lost("The guest stopped; block copies end with their guest.")
+    if on_destination:
+        return _lost(
+            f"{reason} The domain's definition names the destination all the same.",
+            "Keep the destination: the domain uses it.",
+            Side.DESTINATION,
+        )
+    if record.state == State.PIVOTING:
+        return _lost(
+            f"{reason} Whether the pivot took place before that is not known.",
+            "Before the guest is started or a file removed: make sure on the host that "
+            "no QEMU process of it still runs, and compare source and destination.",
+            Side.UNKNOWN,
+        )
+    return _lost(reason)
 
 
-def _lost(reason: str) -> Decision:
-    return Decision(State.LOST, reason=reason, remedy=COPY_AGAIN, by_us=False)
+def _lost(reason: str, remedy: str = COPY_AGAIN, side: Side = Side.SOURCE) -> Decision:
+    return Decision(State.LOST, reason=reason, remedy=remedy, by_us=False, side=side)
 
 
 def _failed(reason: str) -> Decision:

@@ -1,0 +1,133 @@
+"""What a look settles: the tasks, by hand, against a host in memory."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+
+from jobs import actions, tasks
+from jobs.actor import Actor
+from jobs.hypervisor import Destination
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, CopyJob, Disk, Host
+from jobs.preflight import CopyRequest
+from tests.conftest import actor_of
+from tests.fakes import FakeHypervisor
+from tests.workers import Workers, workers
+
+__all__ = ["workers"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEW = "/images/new.qcow2"
+
+
+@pytest.fixture
+def alder(monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
+    """The host that every worker finds."""
+    fake = FakeHypervisor()
+    monkeypatch.setattr("jobs.reconcile.connection", fake.connection)
+    return fake
+
+
+@pytest.fixture
+def web(alder: FakeHypervisor) -> str:
+    return alder.add_domain("web")
+
+
+@pytest.fixture
+def operator(olga: User) -> Actor:
+    return actor_of(olga)
+
+
+@pytest.fixture
+def job(web: str, workers: Workers, host: Host, operator: Actor) -> CopyJob:
+    """A copy that was requested and not yet started."""
+    tasks.sync_host(host.pk)
+    wanted = CopyRequest(Disk.objects.get(), Destination("file", NEW, "qcow2"))
+    return actions.request_copy(wanted, operator)
+
+
+@pytest.fixture
+def mirroring(
+    job: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> CopyJob:
+    workers.work()
+    alder.make_ready(web, "vda")
+    workers.sweep()
+    assert settled(job).state == State.MIRRORING
+    return job
+
+
+def settled(job: CopyJob) -> CopyJob:
+    job.refresh_from_db()
+    return job
+
+
+def history(job: CopyJob) -> list[str]:
+    return list(job.events.values_list("message", flat=True))
+
+
+def outcomes(job: CopyJob) -> list[tuple[str, str, str]]:
+    entries = AuditEntry.objects.filter(object_type="copy job", object_id=str(job.pk))
+    return list(entries.order_by("id").values_list("action", "outcome", "actor"))
+
+
+# --- The guest's run ends while a pivot is under way ---------------------------------
+
+
+@pytest.fixture
+def pivoting(mirroring: CopyJob, workers: Workers, operator: Actor) -> CopyJob:
+    """A pivot was asked for, and the worker was killed before it said anything."""
+    actions.perform(actions.PIVOT, mirroring, operator)
+    workers.inbox.clear()
+    return mirroring
+
+
+def test_a_guest_restarted_after_the_pivot(
+    pivoting: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    alder.pivot(pivoting.identity)
+    alder.restart(web)
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTED
+    assert pivoting.left_behind.startswith("The old source /images/web-vda.qcow2")
+
+
+def test_a_guest_that_stopped_in_a_pivot_may_be_on_either_side(
+    pivoting: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    """libvirt's daemon killed in a pivot says "off" of a guest that runs on."""
+    alder.stop(web)
+    workers.sweep()
+    assert settled(pivoting).state == State.LOST
+    assert "is not known" in pivoting.failure
+    assert "no QEMU process" in pivoting.remedy
+    assert "which of them the guest used last is not known" in pivoting.left_behind
+
+
+def test_a_destination_that_the_definition_names_is_no_leftover(
+    mirroring: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    """Somebody pivoted and restarted the guest while nobody looked."""
+    alder.pivot(mirroring.identity)
+    alder.restart(web)
+    workers.sweep()
+    assert settled(mirroring).state == State.LOST
+    assert mirroring.remedy == "Keep the destination: the domain uses it."
+    assert NEW not in mirroring.left_behind
+
+
+def test_a_guest_on_the_destination_is_no_leftover(
+    mirroring: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    operator: Actor,
+) -> None:
+    alder.domains[web].follows = False
+    alder.domains[web].disks["vda"].persistent_source = "/images/third.qcow2"
+    actions.perform(actions.PIVOT, mirroring, operator)
+    workers.work()
+    assert settled(mirroring).state == State.FAILED
+    assert mirroring.left_behind.startswith("The old source /images/web-vda.qcow2")
