@@ -51,7 +51,7 @@ class Demo:
         try:
             self._start()
         except BaseException:
-            self._ending.close()
+            self.__exit__()
             raise
         return self
 
