@@ -53,7 +53,7 @@ def start(pk: int) -> None:
         try:
             with connect(job.host) as hypervisor:
                 started = _start(hypervisor, job)
-        except HostUnreachable as error:
+        except HypervisorError as error:
             note_silence(job.host, error)
             return
     if started:
@@ -189,7 +189,7 @@ def look(
     try:
         with connect(host) as hypervisor:
             due = look_at_domain(hypervisor, uuid, jobs, error=error, reissue=reissue)
-    except HostUnreachable as silence:
+    except HypervisorError as silence:
         note_silence(host, silence)
     else:
         _call(due)

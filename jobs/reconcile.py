@@ -48,7 +48,10 @@ UNDECIDED = (HostUnreachable, HostBusy, StillEnding, NoJob)
 
 
 def connect(host: Host) -> AbstractContextManager[Hypervisor]:
-    """Open or reuse a connection of this thread's own to `host`."""
+    """Open or reuse a connection of this thread's own to `host`.
+
+    HypervisorError: it does not answer, or the settings no longer allow its address.
+    """
     return connection(host.address, address_policy())
 
 
@@ -95,7 +98,7 @@ def look_at_host(host: Host) -> None:
                     hypervisor, uuid, of_domain, with_progress=True
                 ):
                     dispatch.call(job)
-    except HostUnreachable as error:
+    except HypervisorError as error:  # an address that is not allowed any more, too
         note_silence(host, error)
     else:
         note_answer(host)

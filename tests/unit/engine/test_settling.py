@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import actions, tasks
+from jobs import actions, calls, tasks
 from jobs.actor import Actor
-from jobs.hypervisor import Destination
+from jobs.hypervisor import AddressError, Destination
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
@@ -131,3 +131,30 @@ def test_a_guest_on_the_destination_is_no_leftover(
     workers.work()
     assert settled(mirroring).state == State.FAILED
     assert mirroring.left_behind.startswith("The old source /images/web-vda.qcow2")
+
+
+# --- A host that cannot be talked to -------------------------------------------------
+
+
+def test_an_address_that_is_not_allowed_any_more(
+    job: CopyJob, workers: Workers, monkeypatch: pytest.MonkeyPatch, host: Host
+) -> None:
+    """The settings changed under a host: nothing breaks, and the host says why."""
+
+    def refuse(*_: object) -> None:
+        raise AddressError("socket", "The server's settings do not allow this socket.")
+
+    monkeypatch.setattr("jobs.reconcile.connection", refuse)
+    calls.start(job.pk)
+    assert settled(job).state == State.QUEUED
+    CopyJob.objects.update(state=State.PIVOTING, libvirt_id=1)
+    for look in (calls.pivot, calls.look_again):
+        Host.objects.update(error="")
+        look(job.pk)
+        host.refresh_from_db()
+        assert "do not allow this socket" in host.error
+    Host.objects.update(error="")
+    workers.sweep()
+    host.refresh_from_db()
+    assert "do not allow this socket" in host.error
+    assert settled(job).state == State.PIVOTING
