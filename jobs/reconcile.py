@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 # Errors that do not say no: the call may have taken effect, or may work in a moment.
 UNDECIDED = (HostUnreachable, HostBusy, StillEnding, NoJob)
+# Where a job comes to when a call did not do what was wanted.
+EXPLAINED = frozenset({State.MIRRORING, State.FAILED, State.LOST})
 
 
 def connect(host: Host) -> AbstractContextManager[Hypervisor]:
@@ -232,6 +234,8 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
 def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
     new = State(decision.state or job.state)
     old = State(job.state)
+    if new not in EXPLAINED:
+        error = None  # the answer to a call that worked can get lost
     message = decision.reason if error is None else f"{decision.reason} {error.cause}"
     moved = move(
         job,

@@ -158,3 +158,17 @@ def test_an_address_that_is_not_allowed_any_more(
     host.refresh_from_db()
     assert "do not allow this socket" in host.error
     assert settled(job).state == State.PIVOTING
+
+
+# --- Answers that get lost ---------------------------------------------------------
+
+
+def test_a_pivot_whose_answer_got_lost_is_no_failure(
+    mirroring: CopyJob, alder: FakeHypervisor, workers: Workers, operator: Actor
+) -> None:
+    alder.lose_answer("pivot")
+    actions.perform(actions.PIVOT, mirroring, operator)
+    workers.work()
+    assert settled(mirroring).state == State.PIVOTED
+    assert mirroring.libvirt_text == ""
+    assert not any("does not answer" in line for line in history(mirroring))
