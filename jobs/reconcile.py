@@ -11,16 +11,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
-from jobs import dispatch, live
+from jobs import audit, dispatch, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainNotFound,
+    DomainNotRunning,
     HostBusy,
     HostUnreachable,
     Hypervisor,
     HypervisorError,
+    IdentityMismatch,
     NoJob,
     StillEnding,
     connection,
@@ -45,6 +48,8 @@ log = structlog.get_logger(__name__)
 
 # Errors that do not say no: the call may have taken effect, or may work in a moment.
 UNDECIDED = (HostUnreachable, HostBusy, StillEnding, NoJob)
+# The domain is not any more what the last look showed.
+CHANGED = (IdentityMismatch, DomainNotFound, DomainNotRunning)
 # Where a job comes to when a call did not do what was wanted.
 EXPLAINED = frozenset({State.MIRRORING, State.FAILED, State.LOST})
 
@@ -258,19 +263,22 @@ def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:
         if not mine:
             return
         try:
-            hypervisor.repair_persistent(job.identity, job.source)
-        except UNDECIDED:
-            return  # the next look tries again
+            corrected = hypervisor.repair_persistent(job.identity, job.source)
+        except (*UNDECIDED, *CHANGED):
+            return  # the next look tries again, or sees what has changed
         except HypervisorError as error:
             _definition_stays(job, error)
             return
-    tell(
-        job,
-        "The persistent definition still named the old source and was corrected.",
-        actor=SYSTEM,
-        level=Level.WARNING,
-    )
+    if corrected:
+        _tell_repair(job)
     look_at_domain(hypervisor, job.domain_uuid, [job], reissue=False)
+
+
+def _tell_repair(job: CopyJob) -> None:
+    message = "The persistent definition still named the old source and was corrected."
+    with transaction.atomic():
+        tell(job, message, actor=SYSTEM, level=Level.WARNING)
+        audit.record(SYSTEM, "repair", job, audit.Outcome.DONE, detail=message)
 
 
 def _definition_stays(job: CopyJob, error: HypervisorError) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from jobs import actions, calls, tasks
 from jobs.actor import Actor
-from jobs.hypervisor import AddressError, Destination
+from jobs.hypervisor import AddressError, Destination, IdentityMismatch
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
@@ -131,6 +131,62 @@ def test_a_guest_on_the_destination_is_no_leftover(
     workers.work()
     assert settled(mirroring).state == State.FAILED
     assert mirroring.left_behind.startswith("The old source /images/web-vda.qcow2")
+
+
+# --- A persistent definition that did not follow -----------------------------------
+
+
+def test_a_corrected_definition_is_in_the_audit_log(
+    pivoting: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    alder.domains[web].follows = False
+    alder.pivot(pivoting.identity)
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTED
+    assert alder.domains[web].disks["vda"].persistent_source == NEW
+    assert ("repair", "done", "system") in outcomes(pivoting)
+
+
+def test_a_definition_that_somebody_else_corrected(
+    pivoting: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look and the call: nothing was done, so nothing is said."""
+
+    def too_late(*_: object) -> bool:
+        alder.domains[web].disks["vda"].persistent_source = NEW
+        return False
+
+    alder.domains[web].follows = False
+    alder.pivot(pivoting.identity)
+    monkeypatch.setattr(alder, "repair_persistent", too_late)
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTED
+    assert not any("was corrected" in line for line in history(pivoting))
+
+
+def test_a_guest_that_stopped_before_its_definition_was_corrected(
+    pivoting: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(*_: object) -> bool:
+        alder.stop(web)
+        raise IdentityMismatch
+
+    alder.domains[web].follows = False
+    alder.pivot(pivoting.identity)
+    monkeypatch.setattr(alder, "repair_persistent", stopped)
+    workers.sweep()
+    workers.sweep()
+    assert settled(pivoting).state == State.LOST
+    assert "The guest runs on the destination" not in pivoting.failure
+    assert "is not known" in pivoting.left_behind
 
 
 # --- A host that cannot be talked to -------------------------------------------------
