@@ -76,7 +76,7 @@ def _reached(call: Call, job: CopyJob, goal: Goal, asked: str) -> Answer:
 
 
 def _ended(job: CopyJob) -> str:
-    told = f"Job {job.pk} is {State(job.state).label}."
+    told = f"Job {job.pk}: {State(job.state).label}."
     open_choice = job.state == State.MIRRORING and job.when_ready == WhenReady.WAIT
     hint = f"Decide: blockcopy job pivot|finish|cancel {job.pk}." if open_choice else ""
     return " ".join(filter(None, [told, job.left_behind, hint]))

@@ -80,7 +80,7 @@ def follow(pk: int, goal: Goal, display: Display, timeout: float | None) -> Copy
     except KeyboardInterrupt:
         raise _stopped(pk, Status.INTERRUPTED, "Stopped waiting.") from None
     if job is None:
-        raise _stopped(pk, Status.TIMED_OUT, f"Not there after {timeout:g} s.")
+        raise _stopped(pk, Status.TIMED_OUT, f"Not reached in {timeout:g} s.")
     if job.state in goal.hopeless:
         raise Failure(_what_came_instead(job), data=job_record(job))
     return job
@@ -99,7 +99,7 @@ def _stopped(pk: int, status: Status, why: str) -> Failure:
 def _what_came_instead(job: CopyJob) -> str:
     last = job.events.exclude(new_state="").last()
     said = job.failure or (last.message if last else "")
-    told = f"Job {job.pk} is {State(job.state).label}: {said}"
+    told = f"Job {job.pk}: {State(job.state).label}. {said}"
     return " ".join(filter(None, [told, job.remedy, job.left_behind]))
 
 

@@ -67,7 +67,7 @@ def test_watch_follows_to_a_good_end(
     done = blockcopy("job", "watch", job.pk)
 
     assert done.status == 0
-    assert f"Job {job.pk} is copied." in done.out
+    assert f"Job {job.pk}: copied." in done.out
 
 
 def test_watch_until_ready(blockcopy: Run, job: CopyJob, meanwhile: Script) -> None:

@@ -67,7 +67,7 @@ def test_a_verb_that_the_host_refuses_is_a_failure(
     done = blockcopy("job", verb, job.pk, "--wait")
 
     assert done.status == 1
-    assert f"Job {job.pk} is mirroring: It is mirroring." in done.err
+    assert f"Job {job.pk}: mirroring. It is mirroring." in done.err
 
 
 @pytest.mark.parametrize("verb", ["pivot", "finish"])

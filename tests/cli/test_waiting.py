@@ -96,7 +96,7 @@ def test_a_failure_names_cause_remedy_and_what_stays(
 
     assert done.json["failure"] == "The destination cannot be used."
     assert done.json["error"] == (
-        f"Job {the_job().pk} is failed: The destination cannot be used. "
+        f"Job {the_job().pk}: failed. The destination cannot be used. "
         "Check the path. A partial file stays."
     )
 
