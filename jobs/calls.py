@@ -7,6 +7,7 @@ A worker killed anywhere in here leaves an intent that the next look resolves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -119,20 +120,42 @@ def _call_start(hypervisor: Hypervisor, job: CopyJob) -> bool:
 def _not_started(
     job: CopyJob, cause: str, remedy: str, error: HypervisorError | None = None
 ) -> bool:
-    move(
+    refused = {"action": "start", "outcome": audit.Outcome.FAILED, "detail": cause}
+    message = f"Nothing was started: {cause}"
+    failed = move(
         job,
         State.FAILED,
-        f"Nothing was started: {cause}",
+        message,
         actor=SYSTEM,
         level=Level.ERROR,
-        audited={"action": "start", "outcome": audit.Outcome.FAILED, "detail": cause},
+        audited=refused,
         ended_at=timezone.now(),
         failure=cause,
         remedy=remedy,
         libvirt_code=error.code if error else None,
         libvirt_text=error.text if error else "",
     )
+    if not failed:
+        _cancelled_meanwhile(job, message, refused)
     return False
+
+
+def _cancelled_meanwhile(job: CopyJob, message: str, refused: dict[str, Any]) -> None:
+    """End a job whose cancelling was asked for while the start was being refused."""
+    job.refresh_from_db(fields=["state"])
+    if job.state != State.CANCELLING:
+        return
+    with transaction.atomic():
+        audit.record(SYSTEM, about=job, **refused)
+        cancelled = {"action": "cancel", "outcome": audit.Outcome.DONE}
+        move(
+            job,
+            State.CANCELLED,
+            message,
+            actor=SYSTEM,
+            audited={**cancelled, "detail": message},
+            ended_at=timezone.now(),
+        )
 
 
 # --- Pivot, finish, cancel ----------------------------------------------------------

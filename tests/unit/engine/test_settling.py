@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 
 from jobs import actions, calls, tasks
 from jobs.actor import Actor
-from jobs.hypervisor import AddressError, Destination, IdentityMismatch
+from jobs.hypervisor import AddressError, Destination, IdentityMismatch, Started
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
@@ -228,3 +230,49 @@ def test_a_pivot_whose_answer_got_lost_is_no_failure(
     assert settled(mirroring).state == State.PIVOTED
     assert mirroring.libvirt_text == ""
     assert not any("does not answer" in line for line in history(mirroring))
+
+
+# --- Cancelled while it is being started -------------------------------------------
+
+
+@pytest.fixture
+def cancelled_in_start(
+    job: CopyJob,
+    alder: FakeHypervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    operator: Actor,
+) -> CopyJob:
+    """The operator cancels while the call to start is under way."""
+    start = alder.start
+
+    def cancelled(*asked: Any) -> Started:
+        actions.perform(actions.CANCEL, CopyJob.objects.get(pk=job.pk), operator)
+        return start(*asked)
+
+    monkeypatch.setattr(alder, "start", cancelled)
+    return job
+
+
+def test_a_cancel_while_the_start_is_refused_leaves_nothing(
+    cancelled_in_start: CopyJob, alder: FakeHypervisor, workers: Workers
+) -> None:
+    alder.files.add(NEW)
+    workers.work()
+    workers.sweep()
+    job = settled(cancelled_in_start)
+    assert (job.state, job.left_behind) == (State.CANCELLED, "")
+    assert history(job)[-1].startswith("Nothing was started: There is a file")
+    assert outcomes(job)[-2:] == [
+        ("start", "failed", "system"),
+        ("cancel", "done", "system"),
+    ]
+
+
+def test_a_cancel_while_the_start_is_accepted(
+    cancelled_in_start: CopyJob, web: str, alder: FakeHypervisor, workers: Workers
+) -> None:
+    workers.work()
+    workers.sweep()
+    assert settled(cancelled_in_start).state == State.CANCELLED
+    assert alder.domains[web].disks["vda"].copy is None
+    assert "partial" in cancelled_in_start.left_behind
