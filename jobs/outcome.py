@@ -106,6 +106,8 @@ def left_behind(job: CopyJob, new: State, side: Side) -> str:
             f"{job.destination} ({size}) on {job.host_name}: a point-in-time copy, as "
             "after a power cut."
         )
+    if not job.begun:
+        return f"Whether {job.destination} was created on {job.host_name} is not known."
     if job.ready_at is not None:
         return (
             f"{job.destination} ({size}) stays on {job.host_name}; it stopped "

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 from django.db import transaction
@@ -50,6 +51,11 @@ log = structlog.get_logger(__name__)
 UNDECIDED = (HostUnreachable, HostBusy, StillEnding, NoJob)
 # The domain is not any more what the last look showed.
 CHANGED = (IdentityMismatch, DomainNotFound, DomainNotRunning)
+# What others write down of a job while it is looked at.
+EVIDENCE = (
+    *("state", "transient_job", "seen_at", "ending_at"),
+    *("end_accepted", "last_event"),
+)
 # Where a job comes to when a call did not do what was wanted.
 EXPLAINED = frozenset({State.MIRRORING, State.FAILED, State.LOST})
 
@@ -138,7 +144,7 @@ def look_at_domain(
     observation = _observe(hypervisor, uuid, wanted if with_progress else [])
     running |= live.calls_running(job.pk for job in calling)
     for job in calling:
-        job.refresh_from_db(fields=["state", "ending_at", "end_accepted", "last_event"])
+        job.refresh_from_db(fields=EVIDENCE)
     due = []
     for job in jobs:
         look = Look(observation, job.pk in running, error, reissue)
@@ -186,9 +192,6 @@ def record_of(
     job: CopyJob, *, call_running: bool = False, refused: bool = False
 ) -> Record:
     """Return what `resolve` needs to know of a job."""
-    age = None
-    if job.ending_at is not None:
-        age = (timezone.now() - job.ending_at).total_seconds()
     return Record(
         state=State(job.state),
         disk=job.disk,
@@ -198,10 +201,16 @@ def record_of(
         when_ready=WhenReady(job.when_ready),
         call_running=call_running,
         refused=refused,
-        intent_age=age,
+        begun=job.begun,
+        start_age=_age(job.started_at),
+        intent_age=_age(job.ending_at),
         end_accepted=job.end_accepted,
         last_event=job.last_event,
     )
+
+
+def _age(moment: datetime | None) -> float | None:
+    return None if moment is None else (timezone.now() - moment).total_seconds()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from enum import StrEnum
 from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
 from jobs.lifecycle import ENDED, State, WhenReady
 
+# A start that nobody heard the answer of may take effect for so long: the call itself
+# may take a minute, and its lock is lost with Redis.
+START_ANSWER_SECONDS = 90.0
 # An intent to pivot that nobody could carry out for so long is asked for again rather
 # than carried out: the person who asked may no longer expect it.
 PIVOT_INTENT_SECONDS = 600.0
@@ -27,8 +30,10 @@ class Record:
 
     `libvirt_id` is the domain's numeric id, None until the start. `call_running` says
     that a worker is in the call to the hypervisor right now, so that its outcome must
-    not be judged yet; `refused` that the call just came back with a refusal.
-    `intent_age` is the seconds since an ending was last asked for, None if never.
+    not be judged yet; `refused` that the call just came back with a refusal. `begun`
+    says that the host accepted the start or was seen copying. `start_age` is the
+    seconds since the start was about to be called, `intent_age` since an ending was
+    last asked for; None if never.
     `end_accepted` and `last_event` are the evidence of how a mirror ended.
     """
 
@@ -40,6 +45,8 @@ class Record:
     when_ready: WhenReady = WhenReady.WAIT
     call_running: bool = False
     refused: bool = False
+    begun: bool = True
+    start_age: float | None = None
     intent_age: float | None = None
     end_accepted: bool = False
     last_event: str = ""
@@ -232,7 +239,7 @@ def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> D
 
 def _on_source(record: Record) -> Decision:
     """ "No job" is not success, and not failure either: the intent decides."""
-    if record.call_running:
+    if record.call_running or _may_begin_yet(record):
         return NOTHING
     match record.state:
         case State.FINISHING:
@@ -240,7 +247,7 @@ def _on_source(record: Record) -> Decision:
         case State.CANCELLING:
             return Decision(State.CANCELLED, reason="The copy was cancelled.")
         case State.STARTING:
-            return _failed("The copy did not begin, or ended at once.")
+            return _ended_at_once() if record.begun else _never_began()
         case State.PIVOTING:
             return _failed("The pivot failed; the guest runs on its source.")
     # A stranger's cancel and a failed destination look alike from here.
@@ -250,6 +257,29 @@ def _on_source(record: Record) -> Decision:
         "somebody else ended it. The guest runs on its source.",
         remedy="Check the destination's storage and free space. " + COPY_AGAIN,
         by_us=False,
+    )
+
+
+def _may_begin_yet(record: Record) -> bool:
+    if record.begun or record.last_event or record.start_age is None:
+        return False
+    return record.start_age < START_ANSWER_SECONDS
+
+
+def _ended_at_once() -> Decision:
+    return Decision(
+        State.FAILED,
+        reason="The copy ended at once. The guest runs on its source.",
+        remedy="Check the destination's size, format and free space. " + COPY_AGAIN,
+    )
+
+
+def _never_began() -> Decision:
+    return Decision(
+        State.FAILED,
+        reason="The copy did not begin; the host's answer to the start was not heard.",
+        remedy="Should the disk show a copy to this destination later, end that one "
+        "with virsh blockjob. Then start a new copy.",
     )
 
 

@@ -128,6 +128,13 @@ class CopyJob(models.Model):
         return self.state in ACTIVE
 
     @property
+    def begun(self) -> bool:
+        """Whether the copy is known to have begun: the start or an end was accepted,
+        or it was seen on the host."""
+        accepted = self.transient_job is not None or self.end_accepted
+        return accepted or self.seen_at is not None
+
+    @property
     def target_destination(self) -> Destination:
         """The destination as the hypervisor layer takes it."""
         return Destination(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from jobs import actions, calls, tasks
 from jobs.actor import Actor
-from jobs.hypervisor import AddressError, Destination, IdentityMismatch, Started
+from jobs.hypervisor import (
+    AddressError,
+    Destination,
+    IdentityMismatch,
+    NoAnswer,
+    Started,
+)
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
 from tests.conftest import actor_of
-from tests.fakes import FakeHypervisor
+from tests.fakes import FakeCopy, FakeHypervisor
 from tests.workers import Workers, workers
 
 __all__ = ["workers"]
@@ -230,6 +238,73 @@ def test_a_pivot_whose_answer_got_lost_is_no_failure(
     assert settled(mirroring).state == State.PIVOTED
     assert mirroring.libvirt_text == ""
     assert not any("does not answer" in line for line in history(mirroring))
+
+
+# --- A start whose answer nobody heard ---------------------------------------------
+
+
+@pytest.fixture
+def unanswered(job: CopyJob, alder: FakeHypervisor, workers: Workers) -> CopyJob:
+    """The call to start was not answered in time and is still under way."""
+    alder.refuse("start", NoAnswer("No answer in 60 s."))
+    workers.work()
+    return job
+
+
+def test_a_start_that_takes_effect_late_is_followed(
+    unanswered: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    workers.sweep()
+    assert settled(unanswered).state == State.STARTING, "it may begin yet"
+    alder.put_copy(web, "vda", FakeCopy(NEW))
+    workers.sweep()
+    assert settled(unanswered).state == State.COPYING
+
+
+def test_a_cancel_waits_for_a_start_that_may_take_effect_late(
+    unanswered: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    operator: Actor,
+) -> None:
+    actions.perform(actions.CANCEL, settled(unanswered), operator)
+    workers.work()
+    assert settled(unanswered).state == State.CANCELLING
+    alder.put_copy(web, "vda", FakeCopy(NEW))
+    workers.sweep()
+    assert settled(unanswered).state == State.CANCELLED
+    assert alder.domains[web].disks["vda"].copy is None
+
+
+def test_a_start_that_never_took_effect(unanswered: CopyJob, workers: Workers) -> None:
+    CopyJob.objects.update(started_at=timezone.now() - timedelta(seconds=91))
+    workers.sweep()
+    assert settled(unanswered).state == State.FAILED
+    assert "did not begin" in unanswered.failure
+    assert "is not known" in unanswered.left_behind
+
+
+def test_an_accepted_start_that_left_nothing_is_judged_at_once(
+    job: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reused file of another size: libvirt accepts, and the copy ends at once."""
+    start = alder.start
+
+    def ended(*asked: Any) -> Started:
+        started = start(*asked)
+        alder.fail_copy(web, "vda")
+        return started
+
+    monkeypatch.setattr(alder, "start", ended)
+    workers.work()
+    assert settled(job).state == State.FAILED
+    assert "ended at once" in job.failure
+    assert "partial" in job.left_behind
 
 
 # --- Cancelled while it is being started -------------------------------------------
