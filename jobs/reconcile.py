@@ -235,6 +235,8 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
     )
     if decision.state is not None and not _apply(job, decision, look.error):
         return False
+    if look.error and refused and decision.act == Act.END:
+        _tell_refusal(job, look.error)
     if decision.act == Act.REPAIR:
         _repair(hypervisor, job)
         return False
@@ -264,6 +266,16 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         # The inventory's sources and sizes are stale now.
         dispatch.sync_host(job.host.site.name, job.host_id)
     return moved
+
+
+def _tell_refusal(job: CopyJob, error: HypervisorError) -> None:
+    """Say once why a cancel, which is asked for again and again, does not happen."""
+    message = f"The host refused to cancel: {error.cause} It is asked again."
+    if job.events.filter(message=message).exists():
+        return
+    with transaction.atomic():
+        tell(job, message, actor=SYSTEM, level=Level.WARNING)
+        audit.record(SYSTEM, "cancel", job, audit.Outcome.FAILED, detail=message)
 
 
 def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:

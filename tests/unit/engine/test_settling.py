@@ -16,6 +16,7 @@ from jobs.hypervisor import (
     Destination,
     IdentityMismatch,
     NoAnswer,
+    Refused,
     Started,
 )
 from jobs.lifecycle import State
@@ -351,3 +352,22 @@ def test_a_cancel_while_the_start_is_accepted(
     assert settled(cancelled_in_start).state == State.CANCELLED
     assert alder.domains[web].disks["vda"].copy is None
     assert "partial" in cancelled_in_start.left_behind
+
+
+# --- A verb that the host refuses --------------------------------------------------
+
+
+def test_a_refused_cancel_is_told_once(
+    mirroring: CopyJob, alder: FakeHypervisor, workers: Workers, operator: Actor
+) -> None:
+    actions.perform(actions.CANCEL, mirroring, operator)
+    for _ in range(3):
+        alder.refuse("end", Refused("access denied", code=88))
+        workers.work()
+        assert settled(mirroring).state == State.CANCELLING
+        tasks.observe_host(mirroring.host_id)
+    told = [line for line in history(mirroring) if "The host refused" in line]
+    assert len(told) == 1
+    assert outcomes(mirroring).count(("cancel", "failed", "system")) == 1
+    workers.work()
+    assert settled(mirroring).state == State.CANCELLED
