@@ -283,7 +283,7 @@ def test_a_host_that_refuses_is_tried_less_and_less(
 
 def test_a_host_that_is_no_longer_leased_is_left(start: Start) -> None:
     running = start(ALDER, BIRCH)
-    until(lambda: len(running.hosts.opened) == 2)
+    until(lambda: len(running.asked("observe_host")) == 2)
     [alder] = running.hosts.to("alder")
 
     del running.leases.held[1]
@@ -334,7 +334,7 @@ def test_without_the_database_the_events_go_on(start: Start) -> None:
 
 def test_the_end_closes_everything_and_gives_the_leases_back(start: Start) -> None:
     running = start(ALDER, BIRCH)
-    until(lambda: len(running.hosts.opened) == 2)
+    until(lambda: len(running.asked("observe_host")) == 2)
 
     running.listener.stop()
     running.thread.join(5)
