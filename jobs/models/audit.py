@@ -24,6 +24,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def delete(self) -> NoReturn:
         raise AuditLogIsAppendOnly
 
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly  # it can overwrite; entries come one by one
+
     def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AuditLogIsAppendOnly
 
@@ -68,10 +71,10 @@ class AuditEntry(models.Model):
         return f"{self.time:%F %T} {self.actor}: {self.action} {self.object_text}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Append the entry; raise if it was appended before."""
+        """Append the entry; raise if it, or another with its number, was before."""
         if not self._state.adding:
             raise AuditLogIsAppendOnly
-        super().save(*args, **kwargs)
+        super().save(force_insert=True, using=kwargs.get("using"))
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AuditLogIsAppendOnly

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
 from django.test import Client
 
 from jobs import audit
@@ -37,6 +38,15 @@ def test_no_entry_can_be_changed_or_deleted(entry: AuditEntry) -> None:
     with pytest.raises(AuditLogIsAppendOnly):
         AuditEntry.objects.bulk_update([entry], ["actor"])
     assert AuditEntry.objects.get().detail == ""
+
+
+def test_no_entry_is_overwritten_by_one_with_its_number(entry: AuditEntry) -> None:
+    forged = AuditEntry(pk=entry.pk, actor="nobody", action="sync", outcome="done")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        forged.save()
+    with pytest.raises(AuditLogIsAppendOnly):
+        AuditEntry.objects.bulk_create([forged], update_conflicts=True)
+    assert AuditEntry.objects.get().actor == "system"
 
 
 def test_signing_in_and_failing_to(olga: User) -> None:
