@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import structlog
@@ -50,14 +51,22 @@ def from_request(request: HttpRequest, channel: str = "console") -> Actor:
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the client's address; behind a trusted proxy, the one that it names."""
+    """Return the client's address; behind a trusted proxy, the one that it names.
+
+    None for what is no address (a Unix socket has none): the audit log, which could
+    not store it, must take the entry all the same.
+    """
     from django.conf import settings
 
+    address = str(request.META.get("REMOTE_ADDR", ""))
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if settings.BLOCKCOPY_BEHIND_PROXY and forwarded:
         # The last one is what our own proxy saw; the others anybody may write.
-        return str(forwarded.rsplit(",", 1)[-1].strip())
-    return str(request.META.get("REMOTE_ADDR", "")) or None
+        address = str(forwarded.rsplit(",", 1)[-1].strip())
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return None
 
 
 def request_id() -> str:
