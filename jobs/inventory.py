@@ -125,7 +125,11 @@ def _store_disks(
     }
     vanished = [disk.pk for key, disk in rows.items() if key not in present]
     Disk.objects.filter(pk__in=vanished, gone_at=None).update(gone_at=now)
-    _store_chains({rows[key].pk: facts for key, facts in present.items()})
+    off = {domain.pk for domain in domains if domain.libvirt_id is None}
+    _store_chains(
+        {rows[key].pk: facts for key, facts in present.items()},
+        off={rows[key].pk for key in present if key[0] in off},
+    )
 
 
 def _disk_row(domain: Domain, facts: DiskFacts) -> Disk:
@@ -148,8 +152,12 @@ def _disk_row(domain: Domain, facts: DiskFacts) -> Disk:
     )
 
 
-def _store_chains(facts_of: dict[int, DiskFacts]) -> None:
-    """Replace the chains that changed; most never do."""
+def _store_chains(facts_of: dict[int, DiskFacts], off: set[int]) -> None:
+    """Replace the chains that changed; most never do.
+
+    libvirt does not show the chain of a domain that is `off`: what it was is kept,
+    since the next boot needs it, as long as the disk has the same source.
+    """
     wanted = {
         (pk, depth): link
         for pk, facts in facts_of.items()
@@ -159,7 +167,12 @@ def _store_chains(facts_of: dict[int, DiskFacts]) -> None:
         (row.disk_id, row.depth): row
         for row in ChainLink.objects.filter(disk__in=facts_of)
     }
-    stale = [row.pk for key, row in stored.items() if wanted.get(key) != _as_tuple(row)]
+    same = {pk for pk in off if _same_top(stored.get((pk, 0)), facts_of[pk])}
+    stale = [
+        row.pk
+        for key, row in stored.items()
+        if wanted.get(key) != _as_tuple(row) and not (key[0] in same and key[1] > 0)
+    ]
     ChainLink.objects.filter(pk__in=stale).delete()
     ChainLink.objects.bulk_create(
         ChainLink(
@@ -168,6 +181,10 @@ def _store_chains(facts_of: dict[int, DiskFacts]) -> None:
         for (pk, depth), link in wanted.items()
         if (pk, depth) not in stored or stored[pk, depth].pk in stale
     )
+
+
+def _same_top(stored: ChainLink | None, facts: DiskFacts) -> bool:
+    return stored is not None and stored.location == facts.source and not facts.chain
 
 
 def _links(facts: DiskFacts) -> list[tuple[str, str, str]]:
