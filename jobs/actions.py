@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -190,7 +190,7 @@ def _must(
 
 def _refuse(
     actor: Actor, action: str, about: CopyJob | Host, error: ActionError, reason: str
-) -> None:
+) -> NoReturn:
     audit.record(
         actor, action, about, Outcome.REFUSED, reason=reason, detail=str(error)
     )
@@ -215,7 +215,8 @@ def set_speed(
     try:
         check_bandwidth(bytes_per_second)
     except InvalidOption as error:
-        raise Invalid([Problem("bandwidth", error.text, "")]) from error
+        invalid = Invalid([Problem("bandwidth", error.text, "")])
+        _refuse(actor, "speed", job, invalid, reason)
     text = bandwidth_text(bytes_per_second)
     with transaction.atomic():
         audit.record(
@@ -256,10 +257,10 @@ def request_copy(request: CopyRequest, actor: Actor) -> CopyJob:
         return _create(request, actor)
     except IntegrityError:
         # Two requests at once: the database lets one in.
-        again = problems(request) or [
+        found = problems(request) or [
             Problem("disk", "Another job on this disk was just started.", "")
         ]
-        raise Invalid(again) from None
+    _refuse(actor, "request", host, Invalid(found), request.reason)
 
 
 def _create(request: CopyRequest, actor: Actor) -> CopyJob:

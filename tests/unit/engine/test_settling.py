@@ -84,6 +84,28 @@ def outcomes(job: CopyJob) -> list[tuple[str, str, str]]:
     return list(entries.order_by("id").values_list("action", "outcome", "actor"))
 
 
+# --- What is refused before anything is asked of the host ----------------------------
+
+
+def test_the_second_of_two_requests_at_once_is_in_the_audit_log(
+    job: CopyJob, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both pass preflight; the database lets one in."""
+    monkeypatch.setattr(actions, "problems", lambda request: [])
+    other = Destination("file", "/images/other.qcow2", "qcow2")
+    with pytest.raises(actions.Invalid, match="just started"):
+        actions.request_copy(CopyRequest(Disk.objects.get(), other), operator)
+    assert AuditEntry.objects.get(action="request", outcome="refused").actor == "olga"
+
+
+def test_an_impossible_bandwidth_is_in_the_audit_log(
+    mirroring: CopyJob, operator: Actor
+) -> None:
+    with pytest.raises(actions.Invalid):
+        actions.set_speed(mirroring, -5, operator)
+    assert ("speed", "refused", "olga") in outcomes(mirroring)
+
+
 # --- The guest's run ends while a pivot is under way ---------------------------------
 
 
