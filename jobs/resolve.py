@@ -18,7 +18,7 @@ from jobs.lifecycle import ENDED, State, WhenReady
 # may take a minute, and its lock is lost with Redis.
 START_ANSWER_SECONDS = 90.0
 # An intent to pivot that nobody could carry out for so long is asked for again rather
-# than carried out: the person who asked may no longer expect it.
+# than carried out: the person who asked may no longer expect it. A policy stands.
 PIVOT_INTENT_SECONDS = 600.0
 # A policy that the host refused to carry out is tried again only after so long.
 POLICY_RETRY_SECONDS = 30.0
@@ -144,7 +144,7 @@ def _with_mirror(record: Record, mirror: Mirror) -> Decision:
     if not mirror.destination:
         # libvirt shows an empty mirror for a few milliseconds while a job concludes.
         return NOTHING
-    if mirror.destination != record.destination:
+    if mirror.destination != record.destination or mirror.job not in ("copy", ""):
         return _failed(
             f"Another block job is on this disk now: {mirror.job or 'copy'} to "
             f"{mirror.destination}. It was left alone.",
@@ -194,7 +194,9 @@ def _pivot_pending(record: Record, *, ready: bool) -> Decision:
         return Decision(
             State.MIRRORING, reason="The host refused the pivot; the mirror stands."
         )
-    if record.intent_age is None or record.intent_age > PIVOT_INTENT_SECONDS:
+    if record.when_ready != WhenReady.PIVOT and (
+        record.intent_age is None or record.intent_age > PIVOT_INTENT_SECONDS
+    ):
         return Decision(
             State.MIRRORING,
             reason="The pivot could not be carried out in time and was not tried "

@@ -184,6 +184,24 @@ def test_an_old_intent_to_pivot_is_asked_for_again() -> None:
     assert outcome(resolve(old, seen(READY))) == (S.MIRRORING, None)
 
 
+def test_a_policy_to_pivot_does_not_grow_old() -> None:
+    """It would be given up and asked for again in the same look."""
+    old = record(
+        S.PIVOTING,
+        intent_age=PIVOT_INTENT_SECONDS + 1,
+        when_ready=WhenReady.PIVOT,
+    )
+    assert outcome(resolve(old, seen(READY))) == (None, Act.PIVOT)
+
+
+def test_a_commit_into_the_destination_is_not_our_copy() -> None:
+    """Somebody pivoted, took a snapshot, and commits it into the destination."""
+    commit = seen(replace(READY, job="active-commit"), source=ELSEWHERE)
+    decision = resolve(record(S.MIRRORING, when_ready=WhenReady.PIVOT), commit)
+    assert outcome(decision) == (S.FAILED, None)
+    assert "active-commit" in decision.reason
+
+
 @pytest.mark.parametrize(
     ("evidence", "expected"),
     [
