@@ -23,6 +23,7 @@ from jobs.hypervisor import (
     HypervisorError,
     Identity,
     NoJob,
+    Started,
 )
 from jobs.lifecycle import ON_HOST, State
 from jobs.models import CopyJob
@@ -111,10 +112,19 @@ def _call_start(hypervisor: Hypervisor, job: CopyJob) -> bool:
         return True  # it may have begun; the look decides
     except HypervisorError as error:
         return _not_started(job, error.cause, error.remedy, error)
-    CopyJob.objects.filter(pk=job.pk).update(
-        transient_job=started.transient_job, destination_xml=started.xml
-    )
+    _accepted(job, started)
     return True
+
+
+def _accepted(job: CopyJob, started: Started) -> None:
+    """Write down what was sent, and the act unless a look has seen it and done so."""
+    sent = {"transient_job": started.transient_job, "destination_xml": started.xml}
+    with transaction.atomic():
+        if CopyJob.objects.filter(pk=job.pk, seen_at=None).update(**sent):
+            what = f"{job.source} → {job.destination}"
+            audit.record(SYSTEM, "start", job, audit.Outcome.DONE, intent=what)
+        else:
+            CopyJob.objects.filter(pk=job.pk).update(**sent)
 
 
 def _not_started(

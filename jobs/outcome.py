@@ -34,13 +34,16 @@ def history_level(new: State, *, by_us: bool) -> Level:
 
 
 def system_entry(
-    old: State, new: State, message: str, *, by_us: bool
+    old: State, new: State, message: str, *, by_us: bool, begun: bool
 ) -> dict[str, Any] | None:
     """Return the audit entry for a transition that the system made, if it was an act.
 
-    Becoming ready is no act; beginning, endings and failures are.
+    Becoming ready is no act; endings and failures are, and a beginning, unless the
+    copy has `begun` already: an accepted start has its entry.
     """
     if old == State.STARTING and new in (State.COPYING, State.MIRRORING):
+        if begun:
+            return None
         action, outcome = "start", Outcome.DONE
     elif new in (State.PIVOTING, State.FINISHING):
         action, outcome = _VERB_OF[new], Outcome.ASKED

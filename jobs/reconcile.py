@@ -259,7 +259,7 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         message if decision.by_us else f"{message} (not by this console)",
         actor=SYSTEM,
         level=history_level(new, by_us=decision.by_us),
-        audited=system_entry(old, new, message, by_us=decision.by_us),
+        audited=system_entry(old, new, message, by_us=decision.by_us, begun=job.begun),
         **ending_fields(job, new, message, decision.remedy, error, decision.side),
     )
     if moved and new in ENDED:

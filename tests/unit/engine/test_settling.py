@@ -282,6 +282,7 @@ def test_a_start_that_takes_effect_late_is_followed(
     alder.put_copy(web, "vda", FakeCopy(NEW))
     workers.sweep()
     assert settled(unanswered).state == State.COPYING
+    assert outcomes(unanswered)[-1] == ("start", "done", "system")
 
 
 def test_a_cancel_waits_for_a_start_that_may_take_effect_late(
@@ -374,6 +375,12 @@ def test_a_cancel_while_the_start_is_accepted(
     assert settled(cancelled_in_start).state == State.CANCELLED
     assert alder.domains[web].disks["vda"].copy is None
     assert "partial" in cancelled_in_start.left_behind
+    assert outcomes(cancelled_in_start) == [
+        ("request", "asked", "olga"),
+        ("cancel", "asked", "olga"),
+        ("start", "done", "system"),
+        ("cancel", "done", "system"),
+    ]
 
 
 # --- A verb that the host refuses --------------------------------------------------
