@@ -29,11 +29,6 @@ class Actor:
             return self.channel in ("cli", "system")
         return self.user.has_perm(permission)
 
-    @property
-    def is_system(self) -> bool:
-        """Whether nobody in person stands behind the act."""
-        return self.channel == "system"
-
 
 SYSTEM = Actor(name="system", channel="system")
 
