@@ -1,7 +1,8 @@
-"""Asking the workers for something. A lost request is made again by the tick.
+"""Asking the workers for something.
 
 By name, so that pages and actions need not import what runs in a worker. Requests
-leave when the transaction is committed.
+leave when the transaction is committed. One that is lost is made again by the tick,
+but for a bandwidth and a connection test: those a person asks for again.
 """
 
 from __future__ import annotations
@@ -56,11 +57,6 @@ def call(job: CopyJob) -> None:
 def set_speed(job: CopyJob, bytes_per_second: int, actor: str) -> None:
     """Ask for another bandwidth of a running copy."""
     _send("set_speed", job.host.site.name, job.pk, bytes_per_second, actor, expires=60)
-
-
-def observe_job(job: CopyJob) -> None:
-    """Ask for one more look at the job's domain."""
-    _send("observe_job", job.host.site.name, job.pk)
 
 
 def observe_domain(

@@ -1,7 +1,8 @@
 """Celery tasks: short, take ids, idempotent. Each is a hint to look or to call.
 
 A task that is lost, doubled or late does no harm: the intent is in the database, the
-truth is on the host, and the tick asks again.
+truth is on the host, and the tick asks again. Only `set_speed` and `test_host` are
+asked for once; without an outcome in the audit log they did not happen.
 """
 
 from __future__ import annotations
