@@ -332,12 +332,16 @@ def test_what_vanishes_is_marked_not_deleted(
     assert not disk.domain.running
 
 
-def test_a_backing_chain_is_stored(make_disk: MakeDisk) -> None:
-    _, disk = make_disk("layered", layers=2)
+def test_a_backing_chain_is_stored(make_disk: MakeDisk, real_host: Host) -> None:
+    guest, disk = make_disk("layered", layers=2)
     chain = list(disk.chain.values_list("depth", "location"))
     assert [depth for depth, _ in chain] == [0, 1, 2]
     assert chain[0][1] == disk.source
     assert disk.capacity == 64 * 2**20
+    guest.destroy()
+    tasks.sync_host(real_host.pk)
+    kept = list(disk.chain.values_list("depth", "location"))
+    assert kept == chain, "libvirt does not show it of a guest that is off"
 
 
 def test_an_unreachable_host_is_noted(
