@@ -32,7 +32,7 @@ def record(
         request_id=actor.request_id,
         action=action,
         object_type=str(about._meta.verbose_name) if about else "",
-        object_id=str(about.pk) if about else "",
+        object_id=str(about.pk) if about and about.pk else "",
         object_text=str(about) if about else "",
         intent=intent,
         reason=reason,

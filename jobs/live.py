@@ -238,6 +238,6 @@ def first_to_ask(name: str, seconds: float) -> bool:
     return bool(client().set(key, 1, nx=True, px=int(seconds * 1000)))
 
 
-def asked_again(name: str) -> None:
-    """Let `first_to_ask` answer True again at once."""
-    client().delete(f"blockcopy:asked:{name}")
+def taken_up(name: str) -> bool:
+    """Let `first_to_ask` answer True again at once; tell whether somebody had asked."""
+    return bool(client().delete(f"blockcopy:asked:{name}"))

@@ -57,7 +57,7 @@ def _sync_due_hosts() -> None:
 @shared_task
 def observe_host(host_pk: int) -> None:
     """Settle all active jobs of a host."""
-    live.asked_again(f"observe:{host_pk}")
+    live.taken_up(f"observe:{host_pk}")
     with live.exclusively(f"sweep:{host_pk}") as mine:
         host = _host(host_pk)
         if mine and host is not None:
@@ -131,17 +131,29 @@ def set_speed(job_pk: int, bytes_per_second: int, actor: str) -> None:
 
 @shared_task
 def sync_host(host_pk: int) -> None:
-    """Read a host's whole inventory and store it."""
+    """Read a host's whole inventory and store it; once more if asked meanwhile."""
+    again = f"sync again:{host_pk}"
+    host = _host(host_pk)
+    if host is None:
+        return
     with live.exclusively(f"sync:{host_pk}") as mine:
-        host = _host(host_pk)
-        if not mine or host is None:
+        if not mine:
+            # What the other one reads may be older than what we were asked about.
+            live.first_to_ask(again, seconds=60)
             return
-        try:
-            with reconcile.connect(host) as hypervisor:
-                found = hypervisor.inventory()
-        except HypervisorError as error:
-            reconcile.note_silence(host, error)
-            return
+        live.taken_up(again)
+        _sync(host)
+    if live.taken_up(again):
+        dispatch.sync_host(host.site.name, host_pk)
+
+
+def _sync(host: Host) -> None:
+    try:
+        with reconcile.connect(host) as hypervisor:
+            found = hypervisor.inventory()
+    except HypervisorError as error:
+        reconcile.note_silence(host, error)
+    else:
         inventory.store(host, found)
 
 
