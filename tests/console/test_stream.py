@@ -195,6 +195,12 @@ def test_a_stream_holds_no_database_connection(
     victor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []
-    monkeypatch.setattr(connections, "close_all", lambda: closed.append(True))
+    really_close = connections.close_all
+
+    def close_all() -> None:
+        closed.append(True)
+        really_close()
+
+    monkeypatch.setattr(connections, "close_all", close_all)
     asked(victor)
     assert closed
