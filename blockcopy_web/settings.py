@@ -14,7 +14,7 @@ import structlog
 from bootstrap_wrapper import get_bootstrap_dir
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from environs import FileAwareEnv
+from environs import FileAwareEnv, validate
 
 # Lets generic classes of Django be written with their types at run time too.
 django_stubs_ext.monkeypatch()
@@ -45,7 +45,9 @@ if REDIS_URL.split("://")[0] not in {"redis", "rediss", "unix"}:
 # Sites whose hosts this machine's worker reaches; each site is a Celery queue.
 BLOCKCOPY_SITES = env.list("BLOCKCOPY_SITES", ["default"])
 # How often a host is asked for everything that it has, in seconds.
-BLOCKCOPY_INVENTORY_SECONDS = env.int("BLOCKCOPY_INVENTORY_SECONDS", 60)
+BLOCKCOPY_INVENTORY_SECONDS = env.int(
+    "BLOCKCOPY_INVENTORY_SECONDS", 60, validate=validate.Range(min=1)
+)
 # Local sockets may be named in a host's address only below these directories.
 BLOCKCOPY_SOCKET_PREFIXES = env.list(
     "BLOCKCOPY_SOCKET_PREFIXES", ["/run/libvirt"], delimiter=":"
@@ -212,7 +214,9 @@ CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = env.int("BLOCKCOPY_WORKER_THREADS", 16)
+CELERY_WORKER_CONCURRENCY = env.int(
+    "BLOCKCOPY_WORKER_THREADS", 16, validate=validate.Range(min=2)
+)
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "jobs.tasks.tick", "schedule": 1.0, "options": {"expires": 2.0}}
 }

@@ -7,6 +7,7 @@ A worker killed anywhere in here leaves an intent that the next look resolves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -38,6 +39,10 @@ from jobs.units import bandwidth_text
 
 log = structlog.get_logger(__name__)
 
+# A copy that could not be started for so long is asked for again rather than started.
+QUEUED_AT_MOST = timedelta(minutes=10)
+WAITED_TOO_LONG = "The host or the workers did not answer within ten minutes."
+
 
 def _job(pk: int) -> CopyJob | None:
     return CopyJob.objects.select_related("host__site", "domain").filter(pk=pk).first()
@@ -47,10 +52,15 @@ def _job(pk: int) -> CopyJob | None:
 
 
 def start(pk: int) -> None:
-    """Start a queued job on its host."""
+    """Start a queued job on its host, unless it waited so long that it may surprise."""
     with live.exclusively(live.call_lock(pk)) as mine:
         job = _job(pk)
         if not mine or job is None or job.state != State.QUEUED:
+            return
+        if timezone.now() - job.requested_at > QUEUED_AT_MOST:
+            _not_started(
+                job, WAITED_TOO_LONG, "Request it again if it is still wanted."
+            )
             return
         try:
             with connect(job.host) as hypervisor:

@@ -18,9 +18,9 @@ PER_PAGE = 50
 FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
 # Offered in the filter; any other text may be asked for too.
 ACTIONS = (
-    *("request", "start", "speed", "pivot", "finish", "cancel", "copy"),
+    *("request", "start", "speed", "pivot", "finish", "cancel", "copy", "repair"),
     *("sync", "test connection", "add host", "change host"),
-    *("sign in", "sign out", "add user", "change role"),
+    *("sign in", "sign out", "add user", "change role", "change password"),
 )
 # The page that shows an object, by what the audit log calls its type.
 PAGES: dict[str, tuple[type[Model], str]] = {

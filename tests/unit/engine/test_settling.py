@@ -400,3 +400,16 @@ def test_a_refused_cancel_is_told_once(
     assert outcomes(mirroring).count(("cancel", "failed", "system")) == 1
     workers.work()
     assert settled(mirroring).state == State.CANCELLED
+
+
+def test_a_request_that_waited_too_long_is_not_started(
+    job: CopyJob, alder: FakeHypervisor, workers: Workers
+) -> None:
+    """The host was silent all night; nobody expects the copy any more."""
+    long_ago = timezone.now() - calls.QUEUED_AT_MOST - timedelta(seconds=1)
+    CopyJob.objects.filter(pk=job.pk).update(requested_at=long_ago)
+    workers.work()
+    assert settled(job).state == State.FAILED
+    assert job.failure == calls.WAITED_TOO_LONG
+    assert job.libvirt_id is None
+    assert AuditEntry.objects.filter(action="start", outcome="failed").exists()
