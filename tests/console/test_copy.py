@@ -104,6 +104,11 @@ def test_starts_a_copy(olga: User, disk: Disk) -> None:
     assert (job.requested_by, job.reason) == (olga, "the old pool is worn")
 
 
+def test_says_what_was_asked_for(olga: User, disk: Disk) -> None:
+    page = signed_in(olga).post(address_of(disk), TYPED, follow=True)
+    assert f"Job {CopyJob.objects.get().pk} was requested." in text_of(page)
+
+
 @pytest.mark.parametrize("when_ready", ["wait", "pivot", "finish"])
 def test_keeps_the_options(when_ready: str, olga: User, disk: Disk) -> None:
     chosen = {"shallow": "on", "reuse_external": "on", "synchronous_writes": "on"}

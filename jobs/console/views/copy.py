@@ -61,7 +61,7 @@ def disk_copy(request: Request, pk: int) -> HttpResponse:
         form = CopyForm(request.POST, disk)
         job = _started(request, form)
         if job is not None:
-            messages.success(request, f"Job {job.pk} is queued.")
+            messages.success(request, f"Job {job.pk} was requested.")
             return redirect("job", job.pk)
         return _page(request, form, pools, status=422)
     form = CopyForm(_typed(request, disk, pools), disk)
