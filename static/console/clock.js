@@ -36,8 +36,8 @@
   const agoText = (seconds) => (seconds < 2 ? "just now" : `${roughText(seconds)} ago`);
 
   const texts = {
-    ago: (seconds) => agoText(seconds),
-    since: (seconds) => durationText(seconds),
+    ago: agoText,
+    since: durationText,
     age: (seconds) => `as of ${agoText(seconds)}`,
   };
 

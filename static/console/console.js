@@ -54,11 +54,13 @@
     box.append(words, button);
     toasts.append(box);
     while (toasts.children.length > MOST_TOASTS) toasts.firstElementChild.remove();
-    let timer = window.setTimeout(() => box.remove(), TOAST_MS);
-    box.addEventListener("pointerenter", () => window.clearTimeout(timer));
-    box.addEventListener("pointerleave", () => {
+    let timer;
+    const leaveSoon = () => {
       timer = window.setTimeout(() => box.remove(), TOAST_MS);
-    });
+    };
+    box.addEventListener("pointerenter", () => window.clearTimeout(timer));
+    box.addEventListener("pointerleave", leaveSoon);
+    leaveSoon();
   }
 
   // --- Menus are <details>: they close on Escape and on a click elsewhere ---
@@ -81,15 +83,6 @@
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault(); // the page would scroll
     if (!event.repeat) event.target.click();
-  });
-
-  // --- Copy buttons: data-copy names what goes to the clipboard ---
-
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("button[data-copy]");
-    if (!button) return;
-    await navigator.clipboard.writeText(button.dataset.copy);
-    toast({ text: "Copied to the clipboard." });
   });
 
   // --- Progress for screen readers, politely and seldom ---

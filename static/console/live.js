@@ -108,6 +108,5 @@
   window.setInterval(() => {
     if (stream && Date.now() - heard > SILENCE_MS) broken();
   }, 5000);
-  if (document.hidden) poll(HIDDEN_POLL_MS);
-  else open();
+  visibilityChanged();
 })();

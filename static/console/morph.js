@@ -14,10 +14,10 @@
     }
     if (old.hasAttribute("data-keep")) return;
     syncAttributes(old, fresh);
-    if (isField(old)) syncValue(old, fresh);
-    if (old.nodeName !== "TEXTAREA") morphChildren(old, fresh, added);
+    morphChildren(old, fresh, added);
   }
 
+  // A new value attribute leaves what somebody typed: browsers see to that.
   function syncAttributes(old, fresh) {
     const stays = (name) => name === "open" && old.nodeName === "DETAILS";
     for (const { name, value } of fresh.attributes) {
@@ -25,19 +25,6 @@
     }
     for (const { name } of [...old.attributes]) {
       if (!stays(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
-    }
-  }
-
-  const isField = (node) => ["INPUT", "TEXTAREA", "SELECT"].includes(node.nodeName);
-
-  // Setting the attribute alone leaves a field's typed text; only an untouched field
-  // takes the new value.
-  function syncValue(old, fresh) {
-    if (old === document.activeElement || old.nodeName === "SELECT") return;
-    if (old.nodeName === "TEXTAREA") {
-      const untouched = old.value === old.defaultValue;
-      old.defaultValue = fresh.defaultValue;
-      if (untouched) old.value = fresh.defaultValue;
     }
   }
 
