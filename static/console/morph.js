@@ -13,27 +13,32 @@
       return;
     }
     if (old.hasAttribute("data-keep")) return;
-    syncAttributes(old, fresh);
+    if (syncAttributes(old, fresh)) added.push(old);
     morphChildren(old, fresh, added);
   }
 
-  // A new value attribute leaves what somebody typed: browsers see to that.
+  // A new value attribute leaves what somebody typed: browsers see to that. Returns
+  // whether htmx has to read the node again: it keeps what it once read of hx-….
   function syncAttributes(old, fresh) {
-    const stays = (name) => name === "open" && old.nodeName === "DETAILS";
-    for (const { name, value } of fresh.attributes) {
-      if (!stays(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    const names = [...old.attributes, ...fresh.attributes].map(({ name }) => name);
+    let isForHtmx = false;
+    for (const name of new Set(names)) {
+      const value = fresh.getAttribute(name);
+      if (old.getAttribute(name) === value) continue;
+      if (name === "open" && old.nodeName === "DETAILS") continue;
+      if (value === null) old.removeAttribute(name);
+      else old.setAttribute(name, value);
+      isForHtmx ||= name.startsWith("hx-");
     }
-    for (const { name } of [...old.attributes]) {
-      if (!stays(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
-    }
+    return isForHtmx;
   }
 
   function morphChildren(old, fresh, added) {
-    const wanted = new Set([...fresh.children].map((node) => node.id).filter(Boolean));
+    const kinds = new Map([...fresh.children].map((node) => [node.id, node.nodeName]));
     const keyed = new Map();
     for (const child of [...old.children]) {
       if (!child.id) continue;
-      if (wanted.has(child.id)) keyed.set(child.id, child);
+      if (kinds.get(child.id) === child.nodeName) keyed.set(child.id, child);
       else child.remove();
     }
     let cursor = old.firstChild;
@@ -71,7 +76,12 @@
       const fresh = fragment.querySelector(`[id="${CSS.escape(target.id)}"]`);
       if (!fresh) return [];
       const added = [];
+      const focused = document.activeElement.id;
       morph(target, fresh, added);
+      // A button that became a link, or the other way round, is another node.
+      if (focused && document.activeElement === document.body) {
+        document.getElementById(focused)?.focus();
+      }
       document.dispatchEvent(new CustomEvent("console:fresh"));
       return added;
     },
