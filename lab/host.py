@@ -59,7 +59,9 @@ class PrivateHost:
             uuids.uuid5(uuids.NAMESPACE_URL, f"{self.directory}/{name}")
         )
         self._listen = ["--listen"] if listen else []
-        self._runtime = SocketFolder(self.directory / "run", "libvirt/libvirt-sock")
+        # The longest of the daemon's sockets.
+        longest = "libvirt/libvirt-admin-sock"
+        self._runtime = SocketFolder(self.directory / "run", longest)
         self._write_folders(configuration)
         known = capabilities_from.capabilities if capabilities_from else _CAPABILITIES
         _copy_files(known, self.capabilities)
