@@ -1,6 +1,6 @@
 """One colour and one icon per state, the same wherever the state is shown.
 
-Colours are families in `static/console/theme.css`; what is still on its way to an end
+Colours are families in `static/console/tokens.css`; what is still on its way to an end
 is outlined, what stands is filled. Icons are heroicons.
 """
 
