@@ -225,6 +225,17 @@ def live(context: Context, topics: str, url: str = "") -> SafeString:
     )
 
 
+@register.simple_tag
+def filters_live(url: str) -> SafeString:
+    """Return the attributes of a form that filters the live region while one types."""
+    return format_html(
+        'role="search" action="{0}" hx-get="{0}" hx-target="#live" hx-swap="morph" '
+        'hx-push-url="true" hx-sync="this:replace" '
+        'hx-trigger="input delay:250ms, change, submit"',
+        url,
+    )
+
+
 @register.simple_tag(takes_context=True)
 def appearance(context: Context) -> str:
     """Return the chosen appearance: light, dark or system."""
