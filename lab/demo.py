@@ -114,7 +114,7 @@ class Demo:
     def copy_once(self) -> dict[str, Any]:
         """Copy and pivot a disk by the command line; return what came of it.
 
-        The state is "pivoted" only if the host and the guest say so as well.
+        "problems" is empty only if the host and the guest say the same as the job.
         """
         guest = self.fleet.orders
         source = guest.source("vda")
@@ -127,7 +127,9 @@ class Demo:
         )
         seconds = round(time.monotonic() - began, 2)
         say("Checking the guest and its blocks …")
-        problems = self.fleet.check(guest, "vda", destination)
+        words = [job.get("failure"), job.get("error")]
+        problems = [word for word in words if word]
+        problems += self.fleet.check(guest, "vda", destination)
         return {
             "job": job.get("job"),
             "state": job.get("state"),

@@ -152,17 +152,24 @@ class Stack:
     def try_manage(
         self, *arguments: str | Path, password: str = "", timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run manage.py to its end, whatever that is. It does not outlive us."""
+        """Run manage.py to its end, whatever that is. It does not outlive us.
+
+        LabError if it takes longer than `timeout` seconds.
+        """
         command = [sys.executable, "manage.py", *map(str, arguments)]
-        return subprocess.run(
-            ["setpriv", "--pdeathsig", "KILL", "--", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=PROJECT,
-            env={**self.environment, "BLOCKCOPY_PASSWORD": password},
-            timeout=timeout,
-        )
+        try:
+            return subprocess.run(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=PROJECT,
+                env={**self.environment, "BLOCKCOPY_PASSWORD": password},
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as error:
+            words = " ".join(command[1:])
+            raise LabError(f"{words} did not end in {timeout:g} s.") from error
 
     def add_user(self, name: str, role: str, password: str) -> None:
         """Make a user with one of the console's roles."""

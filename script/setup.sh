@@ -49,6 +49,14 @@ header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
 sys.exit(not os.path.exists(header))' 2>/dev/null
 }
 
+chromium_package() {
+    if grep -qs '^ID=ubuntu' /etc/os-release; then
+        echo chromium-browser
+    else
+        echo chromium
+    fi
+}
+
 # Packages that are missing for "demo" or "test", by what they have to give, so that
 # what was installed in another way counts too.
 missing_packages() {
@@ -73,7 +81,7 @@ print(f"python{v[0]}.{v[1]}-venv python{v[0]}.{v[1]}-dev")'
     fi
     [ "$1" = test ] || return 0
     is_there '/usr/lib/postgresql/*/bin/initdb' || have initdb || echo postgresql
-    have chromium || have chromium-browser || have google-chrome || echo chromium
+    have chromium || have chromium-browser || have google-chrome || chromium_package
     have docker-compose || echo docker-compose
     have openssl || echo openssl
     have openssl || echo openssl
