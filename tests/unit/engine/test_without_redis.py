@@ -15,7 +15,7 @@ from jobs.hypervisor import Destination
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
 from jobs.preflight import CopyRequest
-from tests.conftest import actor_of
+from tests.conftest import actor_of, signed_in
 
 
 @pytest.fixture
@@ -43,3 +43,13 @@ def test_a_request_is_kept_without_redis(
     assert live.progress_of([job.pk]) == {}
     actions.perform(actions.CANCEL, job, actor_of(olga))
     assert CopyJob.objects.get().state == State.CANCELLED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pages_are_shown_without_redis(no_redis: None, disk: Disk, olga: User) -> None:
+    path = Destination("file", "/srv/images/copy.qcow2", "qcow2")
+    job = actions.request_copy(CopyRequest(disk, path), actor_of(olga))
+    CopyJob.objects.update(state=State.COPYING, libvirt_id=7)
+    client = signed_in(olga)
+    for page in ("/", "/jobs/", f"/jobs/{job.pk}/", f"/hosts/{job.host_id}/"):
+        assert client.get(page).status_code == 200, page
