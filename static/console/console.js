@@ -1,4 +1,4 @@
-// The frame's own behaviour: the dialog, toasts, menus, announcements.
+// The frame's own behaviour: the dialog, toasts, menus, presses, announcements.
 (() => {
   "use strict";
   const TOAST_MS = 8000;
@@ -83,6 +83,32 @@
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault(); // the page would scroll
     if (!event.repeat) event.target.click();
+  });
+
+  // --- Nothing moves under a pressed pointer: the click that began would be lost ---
+
+  const PRESS_MS = 3000; // the end of a longer press may never be told
+  const postponed = new Map(); // who asked for a part of the page, and on which event
+  let pressedAt = -Infinity;
+
+  document.addEventListener("pointerdown", ({ button, timeStamp }) => {
+    if (button === 0) pressedAt = timeStamp;
+  });
+  function released() {
+    pressedAt = -Infinity;
+    window.setTimeout(() => { // once the click has been told
+      const askers = [...postponed];
+      postponed.clear();
+      for (const [asker, kind] of askers) htmx.trigger(asker, kind);
+    });
+  }
+  document.addEventListener("pointerup", released);
+  document.addEventListener("pointercancel", released);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt, verb, triggeringEvent } = event.detail.requestConfig;
+    if (verb !== "get" || performance.now() - pressedAt > PRESS_MS) return;
+    event.preventDefault();
+    if (triggeringEvent) postponed.set(elt, triggeringEvent.type);
   });
 
   // --- Progress for screen readers, politely and seldom ---
