@@ -64,7 +64,7 @@ def start_copy(
     if bandwidth:
         limit_bandwidth(page, bandwidth)
     if when_ready:
-        page.get_by_role("radio", name=when_ready).check()
+        page.get_by_role("radio", name=re.compile(f"^{when_ready}")).check()
     field(page, "Reason").fill(reason)
     page.get_by_role("button", name="Start the copy").click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))

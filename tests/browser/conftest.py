@@ -182,13 +182,16 @@ MakeGuest = Callable[..., Guest]
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def make_guest(alder: PrivateHost) -> Iterator[MakeGuest]:
-    """Starts writing guests; the console hears of them by itself."""
+@contextlib.contextmanager
+def guest_maker(usual: PrivateHost) -> Iterator[MakeGuest]:
+    """Something that starts writing guests, on the `usual` host unless told.
+
+    The console hears of them by itself.
+    """
     guests: list[Guest] = []
 
     def make(
-        host: PrivateHost = alder,
+        host: PrivateHost = usual,
         *,
         name: str = "",
         image: str = "",
@@ -208,6 +211,12 @@ def make_guest(alder: PrivateHost) -> Iterator[MakeGuest]:
         _remove(guest)
     for guest in guests:
         assert (guest.log.errors, guest.log.mismatches) == (0, 0)
+
+
+@pytest.fixture
+def make_guest(alder: PrivateHost) -> Iterator[MakeGuest]:
+    with guest_maker(alder) as make:
+        yield make
 
 
 def _remove(guest: Guest) -> None:

@@ -38,8 +38,8 @@ def test_everything_is_wrong_at_once(olga: Person, guest: Guest) -> None:
     acts.unfold_advanced(page)
     for label, text in typed.items():
         acts.field(page, label).fill(text)
-    page.get_by_role("radio", name="raw").check()
-    page.get_by_role("radio", name="Finish").check()
+    page.get_by_role("radio", name="raw", exact=True).check()
+    page.get_by_role("radio", name=re.compile("^Finish")).check()
     press_start(page)
 
     expect(page.get_by_text("Nothing would be started.")).to_be_visible()
@@ -50,8 +50,8 @@ def test_everything_is_wrong_at_once(olga: Person, guest: Guest) -> None:
         if label != "Reason":
             name = field.get_attribute("name")
             expect(page.locator(f"#{name}-error")).not_to_be_empty()
-    expect(page.get_by_role("radio", name="raw")).to_be_checked()
-    expect(page.get_by_role("radio", name="Finish")).to_be_checked()
+    expect(page.get_by_role("radio", name="raw", exact=True)).to_be_checked()
+    expect(page.get_by_role("radio", name=re.compile("^Finish"))).to_be_checked()
     assert_nothing_was_started(page, guest)
 
 
@@ -83,6 +83,25 @@ def test_the_enter_key_starts_nothing(
     expect(page.get_by_label("Disk XML")).to_contain_text(str(new))
     expect(acts.field(page, "Reason")).to_have_value("not yet")
     assert_nothing_was_started(page, guest)
+
+
+def test_a_click_while_the_preview_changes(
+    olga: Person, guest: Guest, alder: PrivateHost
+) -> None:
+    """The button does not move away under the pointer: the click counts."""
+    page = olga.page
+    acts.fill_in_copy(page, guest, fast(alder) / f"{guest.name}.qcow2")
+    acts.unfold_advanced(page)
+    button = page.get_by_role("button", name="Start the copy")
+    button.scroll_into_view_if_needed()
+    with page.expect_request_finished(lambda request: "bandwidth=7" in request.url):
+        acts.field(page, "Bandwidth").fill("7 MiB")
+        button.hover(position={"x": 20, "y": 3})
+        page.mouse.down()
+    page.evaluate("new Promise(requestAnimationFrame)")  # what came is shown by then
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"/jobs/\d+/$"))
+    expect(page.get_by_role("region", name="Options")).to_contain_text("7 MiB/s")
 
 
 def test_what_only_the_host_knows(

@@ -1,0 +1,222 @@
+"""Every page, with real data on it: axe finds nothing in light and dark, and none goes
+sideways on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
+
+from lab.guest import Guest
+from lab.host import PrivateHost
+from lab.stack import Stack
+from tests.browser import acts
+from tests.browser.conftest import MakeGuest, MeetPerson, fast, guest_maker
+from tests.browser.people import Person
+
+PHONE: ViewportSize = {"width": 360, "height": 740}
+DESK: ViewportSize = {"width": 1440, "height": 900}
+LISTS = {
+    "overview": "/",
+    "jobs": "/jobs/",
+    "jobs that ended": "/jobs/?state=ended",
+    "no jobs": "/jobs/?q=nobody-has-this-name",
+    "hosts": "/hosts/",
+    "silent hosts": "/hosts/?reach=silent",
+    "domains": "/domains/",
+    "new copy": "/copy/",
+    "audit": "/audit/",
+    "refusals in the audit log": "/audit/?outcome=refused",
+    "add a host": "/hosts/add/",
+}
+PLACES = (
+    *("copying", "mirroring", "pivoted", "copied", "cancelled", "failed", "lost"),
+    *("job on a silent host", "silent host", "host", "edit a host", "domain"),
+    *("odd domain", "copy this disk", "confirm a pivot", "confirm a cancel"),
+)
+
+Furniture = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def furniture(
+    chromium: Browser,
+    stack: Stack,
+    sessions: dict[str, StorageState],
+    alder: PrivateHost,
+    birch: PrivateHost,
+) -> Iterator[Furniture]:
+    """Addresses of pages: a job in every state, and birch, which does not answer."""
+    ada = Person(chromium, stack.url, "ada", state=sessions["ada"])
+    with guest_maker(alder) as make:
+        places = furnish(ada.page, make, birch)
+        birch.kill()
+        ada.page.goto(places["job on a silent host"])
+        expect(ada.page.get_by_text("Below is the last known state.")).to_be_visible()
+        ada.leave()
+        yield places
+        birch.start()
+
+
+def furnish(page: Page, make: MakeGuest, birch: PrivateHost) -> Furniture:
+    at = {"job on a silent host": start(page, make(birch), bandwidth=acts.SLOW)}
+    at["silent host"] = host_of(page)
+    guest = make(backing=("raw",))
+    acts.open_domain(page, guest.name)
+    at["domain"] = page.url
+    link = acts.disk(page, "vda").get_by_role("link", name="Copy this disk")
+    at["copy this disk"] = f"{link.get_attribute('href')}?bandwidth=1+MiB"
+    at["mirroring"] = start(page, guest, reason="Move it before the weekend")
+    expect(acts.state(page)).to_have_text("mirroring")
+    at["host"] = host_of(page)
+    at["edit a host"] = f"{at['host']}edit/"
+    at["confirm a pivot"] = f"{at['mirroring']}pivot/"
+    at["copying"] = start(page, make(), bandwidth=acts.SLOW)
+    at["confirm a cancel"] = f"{at['copying']}cancel/"
+    at["odd domain"] = odd_domain(page, make(), at["host"])
+    return at | ended_jobs(page, make)
+
+
+def start(page: Page, guest: Guest, **options: str) -> str:
+    return acts.start_copy(
+        page, guest, fast(guest.host) / f"{guest.name}.qcow2", **options
+    )
+
+
+def host_of(page: Page) -> str:
+    """The address of the host that a job's page names."""
+    link = page.locator(".page-title a[href^='/hosts/']")
+    return link.get_attribute("href") or ""
+
+
+def odd_domain(page: Page, guest: Guest, host: str) -> str:
+    """A domain with somebody else's copy, whose next boot would use another file."""
+    source = guest.source()
+    mirror = ("--dest", f"{source}.foreign", "--format", "qcow2", "--transient-job")
+    guest.host.virsh("blockcopy", guest.name, "vda", *mirror)
+    definition = guest.host.virsh("dumpxml", "--inactive", guest.name)
+    other = definition.replace(source, f"{source}.old")
+    guest.host.virsh("define", "/dev/stdin", text=other)
+    acts.open_domain(page, guest.name)
+    address = page.url
+    page.goto(host)
+    page.get_by_role("button", name="Sync now").click()
+    page.goto(address)
+    expect(page.get_by_text("Foreign copy, not started here:")).to_be_visible()
+    expect(page.get_by_text("The next boot would use another file.")).to_be_visible()
+    return address
+
+
+def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
+    """A job that came to each of the ends that there are."""
+    at = {}
+    at["pivoted"] = start(page, make(backing=("qcow2", "raw")), when_ready="Pivot")
+    expect(acts.state(page)).to_have_text("pivoted")
+    at["copied"] = start(page, make(), when_ready="Finish")
+    expect(acts.state(page)).to_have_text("copied")
+    guest = make()
+    at["failed"] = acts.start_copy(page, guest, f"{guest.source()}/no/such/place")
+    expect(acts.state(page)).to_have_text("failed")
+    at["cancelled"] = start(page, guest, bandwidth=acts.SLOW)
+    acts.confirm(page, "Cancel")
+    expect(acts.state(page)).to_have_text("cancelled")
+    at["lost"] = start(page, (ended := make()), bandwidth=acts.SLOW)
+    expect(acts.state(page)).to_have_text("copying")
+    ended.destroy()
+    expect(acts.state(page)).to_have_text("lost")
+    return at
+
+
+# --- What is asked of a page -------------------------------------------------------
+
+
+def assert_good(page: Page) -> None:
+    """Nothing for axe to find in light and in dark, nothing beyond a phone's edge."""
+    page.set_viewport_size(DESK)
+    found = {look: violations(page, look) for look in ("light", "dark")}
+    assert found == {"light": [], "dark": []}
+    page.set_viewport_size(PHONE)
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+            .filter(node => node.getBoundingClientRect().right > innerWidth + 1)
+            .map(node => node.outerHTML.slice(0, 80))"""
+    )
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"], wide
+
+
+def violations(page: Page, look: Literal["light", "dark"]) -> list[str]:
+    page.emulate_media(color_scheme=look)
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", look)
+    return [
+        f"{rule['id']}: {node['html'][:200]} ({node['failureSummary']})"
+        for rule in Axe().run(page).response["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", [*LISTS, *PLACES])
+def test_each_page_as_the_administrator(
+    ada: Person, furniture: Furniture, name: str
+) -> None:
+    answer = ada.page.goto({**LISTS, **furniture}[name])
+    assert answer is not None
+    assert answer.ok
+    expect(ada.page.get_by_role("heading", level=1)).to_have_count(1)
+    assert_good(ada.page)
+
+
+@pytest.mark.parametrize(
+    "name", ["overview", "mirroring", "copy this disk", "new copy", "hosts", "host"]
+)
+def test_pages_with_greyed_buttons(
+    victor: Person, furniture: Furniture, name: str
+) -> None:
+    victor.page.goto({**LISTS, **furniture}[name])
+    assert_good(victor.page)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/", "/hosts/add/", "/jobs/1/fly/"])
+def test_error_pages(victor: Person, path: str) -> None:
+    for status in (403, 404):
+        victor.expect_refusal(status)
+    victor.page.goto(path)
+    expect(victor.page.get_by_role("link", name="To the overview")).to_be_visible()
+    assert_good(victor.page)
+
+
+def test_the_sign_in_page(meet: MeetPerson) -> None:
+    olga = meet("olga", stranger=True)
+    olga.page.goto("/audit/")
+    assert_good(olga.page)
+    olga.sign_in("wrong horse")
+    expect(olga.page.get_by_role("alert")).to_be_visible()
+    assert_good(olga.page)
+
+
+def test_an_open_dialog_and_an_open_menu(ada: Person, furniture: Furniture) -> None:
+    page = ada.page
+    page.goto(furniture["mirroring"])
+    page.get_by_label("Account of ada").click()
+    assert_good(page)
+    page.keyboard.press("Escape")
+    acts.open_dialog(page, "Pivot")
+    assert_good(page)
+
+
+def test_forms_full_of_errors(ada: Person, furniture: Furniture) -> None:
+    page = ada.page
+    ada.expect_refusal(422)
+    page.goto(furniture["copy this disk"])
+    acts.field(page, "Destination").fill("relative")
+    acts.field(page, "Granularity").fill("3")
+    page.get_by_role("button", name="Start the copy").click()
+    expect(page.locator("#granularity-error")).not_to_be_empty()
+    assert_good(page)
+    page.goto("/hosts/add/")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#name-error")).not_to_be_empty()
+    assert_good(page)
