@@ -172,6 +172,14 @@ class Guest:
         """Pull the plug."""
         self.host.virsh("destroy", self.name)
 
+    def wait_until_off(self, timeout: float = 60) -> None:
+        """Wait until the guest has ended; LabError if it does not."""
+        end = time.monotonic() + timeout
+        while self.state != "shut off":
+            if time.monotonic() > end:
+                raise LabError(f"{self.name} is {self.state} after {timeout:g} s.")
+            time.sleep(0.1)
+
     def source(self, target: str = "vda") -> str:
         """Where the live definition says that a disk is."""
         for line in self.host.virsh("domblklist", self.name).splitlines():

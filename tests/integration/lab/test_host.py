@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -85,9 +84,7 @@ def test_a_frozen_daemon_answers_when_it_is_thawed(alder: PrivateHost) -> None:
 def test_a_killed_guest_is_a_crashed_one(alder: PrivateHost) -> None:
     guest = define_and_start(alder, "victim", writing=False)
     alder.kill_guest("victim", signal.SIGKILL)
-    end = time.monotonic() + 10
-    while guest.state == "running" and time.monotonic() < end:
-        time.sleep(0.05)
+    guest.wait_until_off()
     assert guest.host.virsh("domstate", "--reason", "victim").split() == [
         "shut",
         "off",
