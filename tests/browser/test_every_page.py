@@ -113,7 +113,7 @@ def odd_domain(page: Page, guest: Guest, host: str) -> str:
 def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
     """A job that came to each of the ends that there are."""
     at = {}
-    at["pivoted"] = start(page, make(backing=("qcow2", "raw")), when_ready="Pivot")
+    at["pivoted"] = start(page, make(backing=("raw", "qcow2")), when_ready="Pivot")
     expect(acts.state(page)).to_have_text("pivoted")
     at["copied"] = start(page, make(), when_ready="Finish")
     expect(acts.state(page)).to_have_text("copied")
@@ -149,7 +149,7 @@ def assert_good(page: Page) -> None:
 
 
 def violations(page: Page, look: Literal["light", "dark"]) -> list[str]:
-    page.emulate_media(color_scheme=look)
+    page.emulate_media(color_scheme=look, reduced_motion="reduce")
     expect(page.locator("html")).to_have_attribute("data-bs-theme", look)
     return [
         f"{rule['id']}: {node['html'][:200]} ({node['failureSummary']})"
