@@ -6,6 +6,9 @@ import os
 
 os.environ.setdefault("SECRET_KEY", "only for tests")
 os.environ.setdefault("BLOCKCOPY_DEBUG", "true")
+# Playwright keeps an event loop in the tests' own thread; Django would refuse the
+# database there, although nothing of Django runs in that loop.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 from blockcopy_web.settings import *  # noqa: F403
 
