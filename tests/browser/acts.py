@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from lab.guest import Guest
 
 # Far too slow to end by itself, whatever little the guest has on its disk.
-SLOW = "512 KiB"
+SLOW = "16 KiB"
 
 
 def open_domain(page: Page, name: str) -> None:

@@ -196,12 +196,15 @@ def guest_maker(usual: PrivateHost) -> Iterator[MakeGuest]:
         name: str = "",
         image: str = "",
         data: int = 16 * MIB,
+        writing: bool = True,
         **options: Any,
     ) -> Guest:
         name = name or f"web-{next(_numbers)}"
         path = host.images / (image or f"{name}.qcow2")
         disk = GuestDisk(path, data=data, **options)
-        guest = define_and_start(host, name, [disk], pause=PAUSE, span=4 * MIB)
+        guest = define_and_start(
+            host, name, [disk], writing=writing, pause=PAUSE, span=4 * MIB
+        )
         guests.append(guest)
         guest.log.wait_for_boot()
         return guest

@@ -4,6 +4,7 @@ sideways on a phone."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -60,7 +61,7 @@ def furniture(
     """Addresses of pages: a job in every state, and birch, which does not answer."""
     ada = Person(chromium, stack.url, "ada", state=sessions["ada"])
     with guest_maker(alder) as make:
-        places = furnish(ada.page, make, birch)
+        places = furnish(ada.page, partial(make, writing=False), birch)
         birch.kill()
         ada.page.goto(places["job on a silent host"])
         expect(ada.page.get_by_text("Below is the last known state.")).to_be_visible()
