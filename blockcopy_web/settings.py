@@ -52,6 +52,9 @@ BLOCKCOPY_INVENTORY_SECONDS = env.int(
 BLOCKCOPY_SOCKET_PREFIXES = env.list(
     "BLOCKCOPY_SOCKET_PREFIXES", ["/run/libvirt"], delimiter=":"
 )
+# Whether a directory that no storage pool covers may be looked at through a transient
+# pool, which is taken away again at once.
+BLOCKCOPY_TRANSIENT_POOLS = env.bool("BLOCKCOPY_TRANSIENT_POOLS", True)
 # The console's own credentials towards the hosts; paths, never typed by a user.
 BLOCKCOPY_SSH_KEY = env.str("BLOCKCOPY_SSH_KEY", "")
 BLOCKCOPY_KNOWN_HOSTS = env.str("BLOCKCOPY_KNOWN_HOSTS", "")

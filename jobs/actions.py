@@ -16,7 +16,12 @@ from django.utils import timezone
 
 from jobs import audit, dispatch
 from jobs.actor import Actor
-from jobs.hypervisor import InvalidOption, check_bandwidth, to_xml
+from jobs.hypervisor import (
+    InvalidOption,
+    check_bandwidth,
+    destination_to_json,
+    to_xml,
+)
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob, Host
 from jobs.preflight import CopyRequest, Problem, problems
@@ -277,6 +282,7 @@ def _create(request: CopyRequest, actor: Actor) -> CopyJob:
             source=disk.source,
             source_format=disk.format,
             capacity=disk.capacity,
+            destination_spec=destination_to_json(destination),
             destination_kind=destination.kind,
             destination=destination.location,
             destination_format=destination.format,
@@ -284,6 +290,7 @@ def _create(request: CopyRequest, actor: Actor) -> CopyJob:
             shallow=options.shallow,
             reuse_external=options.reuse_external,
             synchronous_writes=options.synchronous_writes,
+            target_zeroed=options.target_zeroed,
             bandwidth=options.bandwidth,
             granularity=options.granularity,
             buf_size=options.buf_size,

@@ -14,7 +14,7 @@ ROLES = (VIEWER, OPERATOR, ADMINISTRATOR)
 
 _MODELS = (
     *("site", "host", "storagepool", "domain", "disk", "chainlink"),
-    *("copyjob", "jobevent", "auditentry"),
+    *("copyjob", "jobevent", "leftover", "auditentry"),
 )
 _VIEW = {f"view_{model}" for model in _MODELS}
 _OPERATE = {
@@ -24,6 +24,7 @@ _OPERATE = {
 }
 _ADMINISTER = {
     *(f"{verb}_{model}" for verb in ("add", "change") for model in ("site", "host")),
+    "remove_leftover",
     *(f"{verb}_user" for verb in ("add", "change", "view")),
     "view_group",
 }

@@ -9,9 +9,13 @@ from jobs.hypervisor.address import Address, AddressError, AddressPolicy, uri, v
 from jobs.hypervisor.destination import (
     Destination,
     DestinationError,
+    Secret,
+    Server,
     check,
     check_bandwidth,
     check_options,
+    destination_from_json,
+    destination_to_json,
     to_xml,
 )
 from jobs.hypervisor.errors import (
@@ -41,6 +45,7 @@ from jobs.hypervisor.events import (
     LifecycleEvent,
     Subscription,
 )
+from jobs.hypervisor.evidence import DirectoryFacts, Evidence, ImageFacts, Use
 from jobs.hypervisor.host import Hypervisor
 from jobs.hypervisor.pool import close_all, connection
 from jobs.hypervisor.records import (
@@ -71,6 +76,7 @@ __all__ = [
     "DestinationError",
     "DestinationExists",
     "DestinationUnusable",
+    "DirectoryFacts",
     "DiskFacts",
     "DiskNotFound",
     "DiskObservation",
@@ -79,6 +85,7 @@ __all__ = [
     "DomainNotRunning",
     "DomainObservation",
     "Event",
+    "Evidence",
     "HostBusy",
     "HostFacts",
     "HostUnreachable",
@@ -86,6 +93,7 @@ __all__ = [
     "HypervisorError",
     "Identity",
     "IdentityMismatch",
+    "ImageFacts",
     "InvalidOption",
     "Inventory",
     "JobActive",
@@ -98,14 +106,19 @@ __all__ = [
     "PoolFacts",
     "Progress",
     "Refused",
+    "Secret",
+    "Server",
     "Started",
     "StillEnding",
     "Subscription",
+    "Use",
     "check",
     "check_bandwidth",
     "check_options",
     "close_all",
     "connection",
+    "destination_from_json",
+    "destination_to_json",
     "start_event_loop",
     "to_xml",
     "uri",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from jobs.hypervisor.errors import DestinationUnusable, InvalidOption
@@ -30,18 +30,87 @@ class DestinationError(DestinationUnusable):
         self.args = (field, message)
 
 
+Kind = Literal["file", "block", "volume", "network"]
+Protocol = Literal["nbd", "rbd", "iscsi", "gluster"]
+Format = Literal["raw", "qcow2"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a network destination is served: a name with a port, or a Unix socket's
+    path on the host. Without a port it is the protocol's own."""
+
+    name: str = ""
+    port: int | None = None
+    socket: str = ""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A libvirt secret on the host, by UUID or by usage; never its value."""
+
+    uuid: str = ""
+    usage: str = ""
+
+
 @dataclass(frozen=True)
 class Destination:
-    """Where a copy goes: a new or reused file, or a block device that exists."""
+    """Where a copy goes.
 
-    kind: Literal["file", "block"]
-    path: str
-    format: Literal["raw", "qcow2"]
+    file: `path`, new or reused. block: `path` of a device that exists. volume: a
+    `volume` to be created in `pool`; `path` is its path once it has been created.
+    network: `name` (export, pool/image, IQN/LUN, volume/path) on `servers` by
+    `protocol`; `user` and `auth` sign in, `tls` is for nbd.
+
+    `encryption` is LUKS with the passphrase in that secret. `slice_size` bytes from
+    `slice_offset` on are used of something larger; 0 is all of it. `backing` declares
+    the backing file of a reused shallow destination, `metadata_cache` (bytes, 0 is
+    libvirt's default) the qcow2 metadata cache: both only ever come from raw XML.
+    """
+
+    kind: Kind
+    path: str = ""
+    format: Format = "qcow2"
+    pool: str = ""
+    volume: str = ""
+    protocol: Protocol | None = None
+    name: str = ""
+    servers: tuple[Server, ...] = ()
+    tls: bool = False
+    user: str = ""
+    auth: Secret | None = None
+    encryption: Secret | None = None
+    slice_offset: int = 0
+    slice_size: int = 0
+    backing: Destination | None = None
+    metadata_cache: int = 0
 
     @property
     def location(self) -> str:
         """The text by which hosts' sources and mirrors are compared with it."""
+        if self.kind == "volume" and not self.path:
+            return f"{self.pool}/{self.volume}"
         return self.path
+
+
+def destination_to_json(destination: Destination) -> dict[str, Any]:
+    """What is kept with a job: nested dicts, lists, texts and numbers."""
+    return asdict(destination)
+
+
+def destination_from_json(kept: dict[str, Any]) -> Destination:
+    """The destination that `destination_to_json` made this of."""
+    nested: dict[str, Any] = {
+        "servers": tuple(Server(**server) for server in kept.get("servers", ())),
+        **{
+            name: Secret(**kept[name])
+            for name in ("auth", "encryption")
+            if kept.get(name)
+        },
+    }
+    if kept.get("backing"):
+        nested["backing"] = destination_from_json(kept["backing"])
+    return Destination(**{**kept, **nested})
 
 
 def check(destination: Destination) -> None:

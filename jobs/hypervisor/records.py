@@ -163,6 +163,7 @@ class CopyOptions:
     shallow: bool = False
     reuse_external: bool = False
     synchronous_writes: bool = False
+    target_zeroed: bool = False
     bandwidth: int = 0
     granularity: int = 0
     buf_size: int = 0

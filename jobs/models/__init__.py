@@ -6,6 +6,7 @@ from jobs.models.audit import AuditEntry
 from jobs.models.domain import ChainLink, Disk, Domain
 from jobs.models.host import Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
+from jobs.models.leftover import Leftover
 
 __all__ = [
     "AuditEntry",
@@ -15,6 +16,7 @@ __all__ = [
     "Domain",
     "Host",
     "JobEvent",
+    "Leftover",
     "Site",
     "StoragePool",
 ]

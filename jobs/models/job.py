@@ -8,7 +8,12 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from jobs.hypervisor import CopyOptions, Destination, Identity
+from jobs.hypervisor import (
+    CopyOptions,
+    Destination,
+    Identity,
+    destination_from_json,
+)
 from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
 from jobs.models.domain import Domain
 from jobs.models.host import Host
@@ -34,6 +39,20 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
         return self.filter(state__in=ENDED).order_by("-ended_at")
 
 
+class AtLimit(models.TextChoices):
+    """What happens when a copy reaches a limit before it is ready."""
+
+    FLAG = "flag", "Tell people"
+    CANCEL = "cancel", "Cancel the copy"
+
+
+class Consistency(models.TextChoices):
+    """What a finished copy is like."""
+
+    CRASH = "crash", "as after a power cut"
+    GUEST = "guest", "with the guest's file systems frozen"
+
+
 class CopyJob(models.Model):
     """One disk of one running domain, copied to one destination.
 
@@ -48,13 +67,21 @@ class CopyJob(models.Model):
     domain_uuid = models.CharField(max_length=36)
     disk = models.CharField(max_length=64)
 
+    # The destination as hypervisor.Destination, as JSON; then what of it is shown and
+    # searched. A volume's `destination` is "pool/volume" until it has a path.
+    destination_spec = models.JSONField(default=dict)
     destination_kind = models.CharField(max_length=16, default="file")
     destination = models.TextField()
     destination_format = models.CharField(max_length=16)
     destination_xml = models.TextField()
+    # The volume that the console made for this job: {"pool", "name", "path"}. The time
+    # is written before the host is asked to make it.
+    volume_asked_at = models.DateTimeField(null=True)
+    created_volume = models.JSONField(null=True)
     shallow = models.BooleanField(default=False)
     reuse_external = models.BooleanField(default=False)
     synchronous_writes = models.BooleanField(default=False)
+    target_zeroed = models.BooleanField(default=False)
     # bytes/s and bytes; 0 is no limit, and libvirt's default
     bandwidth = models.BigIntegerField(default=0)
     granularity = models.BigIntegerField(default=0)
@@ -62,11 +89,22 @@ class CopyJob(models.Model):
     when_ready = models.CharField(
         max_length=8, choices=WhenReady, default=WhenReady.WAIT
     )
+    # Limits in seconds, 0 is none: without progress, and until it is ready.
+    stall_limit = models.PositiveIntegerField(default=0)
+    total_limit = models.PositiveIntegerField(default=0)
+    at_limit = models.CharField(max_length=8, choices=AtLimit, default=AtLimit.FLAG)
+    # Freeze the guest's file systems while the mirror is ended (finish).
+    consistent = models.BooleanField(default=False)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL
     )
     requested_by_name = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
+
+    # What preflight found at the start (Finding as JSON), and the rules whose warnings
+    # were accepted, with `reason`.
+    findings = models.JSONField(default=list)
+    accepted = models.JSONField(default=list)
 
     state = models.CharField(max_length=12, choices=State, default=State.REQUESTED)
     libvirt_id = models.IntegerField(null=True)  # of the running domain, at start
@@ -78,6 +116,15 @@ class CopyJob(models.Model):
     remedy = models.TextField(blank=True)
     libvirt_code = models.IntegerField(null=True)
     libvirt_text = models.TextField(blank=True)
+    # QEMU's own words for a failure, which libvirt keeps to itself; and, without them,
+    # what the evidence makes likely.
+    qemu_text = models.TextField(blank=True)
+    likely_cause = models.TextField(blank=True)
+    # A limit that was reached, in one sentence.
+    flagged = models.TextField(blank=True)
+    # Set before the guest's file systems are frozen, emptied when they are thawed.
+    frozen_at = models.DateTimeField(null=True)
+    consistency = models.CharField(max_length=8, choices=Consistency, blank=True)
     # Evidence of how a mirror ended: libvirt's last event, and its consent to our end.
     last_event = models.CharField(max_length=16, blank=True)
     end_accepted = models.BooleanField(default=False)
@@ -137,6 +184,9 @@ class CopyJob(models.Model):
     @property
     def target_destination(self) -> Destination:
         """The destination as the hypervisor layer takes it."""
+        if self.destination_spec:
+            return destination_from_json(self.destination_spec)
+        # Requested before there were other kinds than files and devices.
         return Destination(
             kind=cast(Any, self.destination_kind),
             path=self.destination,
@@ -150,6 +200,7 @@ class CopyJob(models.Model):
             shallow=self.shallow,
             reuse_external=self.reuse_external,
             synchronous_writes=self.synchronous_writes,
+            target_zeroed=self.target_zeroed,
             bandwidth=self.bandwidth,
             granularity=self.granularity,
             buf_size=self.buf_size,

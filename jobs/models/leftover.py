@@ -1,0 +1,79 @@
+"""The ledger of what jobs left on the hosts' storage."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from jobs.models.host import Host
+from jobs.models.job import CopyJob
+
+
+class LeftoverQuerySet(models.QuerySet["Leftover"]):
+    """The questions that pages and tasks ask of the ledger."""
+
+    def there(self) -> LeftoverQuerySet:
+        """Return what has not been removed, as far as the console knows."""
+        return self.filter(removed_at=None)
+
+    def to_remove(self) -> LeftoverQuerySet:
+        """Return what somebody asked to be removed."""
+        return self.there().exclude(removal_asked_at=None)
+
+
+class Leftover(models.Model):
+    """One file, device or volume that a job left behind.
+
+    Nothing is ever removed by itself but a failed job's own volume. A removal is asked
+    for (`removal_asked_at`), then proven harmless on every known host, then done
+    (`removed_at`) or refused (`refusal`, and the asking is emptied).
+    """
+
+    class Kind(models.TextChoices):
+        PARTIAL = "partial", "partial copy"
+        SOURCE = "source", "old source"
+        COPY = "copy", "point-in-time copy"
+        UNCERTAIN = "unknown", "not known which"
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leftovers")
+    job = models.ForeignKey(CopyJob, on_delete=models.PROTECT, related_name="leftovers")
+    host_name = models.CharField(max_length=63)
+    kind = models.CharField(max_length=8, choices=Kind)
+    location = models.TextField()
+    storage_kind = models.CharField(max_length=16)
+    # Whether the console made it (a volume); only then may it go by itself.
+    ours = models.BooleanField(default=False)
+    # Bytes that it takes on the storage; None where the host could not tell.
+    bytes = models.BigIntegerField(null=True)
+    noted_at = models.DateTimeField(default=timezone.now)
+    measured_at = models.DateTimeField(null=True)
+
+    removal_asked_at = models.DateTimeField(null=True)
+    removal_asked_by = models.CharField(max_length=150, blank=True)
+    removal_reason = models.TextField(blank=True)
+    refusal = models.TextField(blank=True)
+    removed_at = models.DateTimeField(null=True)
+
+    objects = LeftoverQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["job", "location"], name="one_leftover_per_job_and_place"
+            )
+        ]
+        indexes: ClassVar = [
+            # What is there, newest first; and what the tick is to remove.
+            models.Index(
+                fields=["-id"],
+                condition=models.Q(removed_at=None),
+                name="leftovers_there",
+            )
+        ]
+        permissions: ClassVar = [("remove_leftover", "Can remove a leftover")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.location} on {self.host_name}"
