@@ -1,4 +1,7 @@
-"""Sizes, bandwidths and versions as people write them; inside it is always bytes."""
+"""Sizes, bandwidths, times and versions as people write them.
+
+Inside it is always bytes and seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ for _power, _letter in enumerate("kmgtp", start=1):
     _FACTORS[f"{_letter}ib"] = _FACTORS[_letter] = 1024**_power
     _FACTORS[f"{_letter}b"] = 1000**_power
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*?)(?:/s|ps)?", re.IGNORECASE)
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_TIME = re.compile(r"(?:\d{1,9}[dhms]\s*)+|\d{1,9}", re.IGNORECASE | re.ASCII)
+LONGEST = 2**31 - 1  # seconds; what the database keeps
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -51,6 +57,30 @@ def bandwidth_text(bytes_per_second: int) -> str:
     if not bytes_per_second:
         return "unlimited"
     return f"{bytes_text(bytes_per_second)}/s"
+
+
+def parse_seconds(text: str) -> int:
+    """Return the whole seconds that `text` means: "90", "10m", "2h", "1h 30m", "1d".
+
+    ValueError with what to write instead.
+    """
+    written = text.strip()
+    if _TIME.fullmatch(written):
+        parts = re.findall(r"(\d+)([dhms]?)", written.lower())
+        seconds = sum(int(count) * _SECONDS[unit or "s"] for count, unit in parts)
+        if seconds <= LONGEST:
+            return seconds
+    raise ValueError(f"“{text}” is no time: write for example 90, 10m, 2h or 1h 30m.")
+
+
+def seconds_text(seconds: int) -> str:
+    """Return whole seconds as `parse_seconds` takes them: "1h 30m"; "0s" for none."""
+    parts = []
+    for unit, length in _SECONDS.items():
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
 
 
 def version_text(number: int) -> str:

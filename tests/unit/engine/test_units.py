@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.units import bandwidth_text, bytes_text, parse_bytes
+from jobs.units import (
+    bandwidth_text,
+    bytes_text,
+    parse_bytes,
+    parse_seconds,
+    seconds_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +64,42 @@ def test_bytes_text(count: int | None, text: str) -> None:
 def test_no_bandwidth_is_no_limit() -> None:
     assert bandwidth_text(0) == "unlimited"
     assert bandwidth_text(2**20) == "1 MiB/s"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("90", 90),
+        ("45s", 45),
+        (" 10m ", 600),
+        ("2h", 7200),
+        ("1h 30m", 5400),
+        ("1H30M", 5400),
+        ("1d", 86400),
+        ("", None),
+        ("-1", None),
+        ("1.5h", None),
+        ("soon", None),
+        ("10 m", None),
+        ("10min", None),
+        ("1h 30", None),
+        ("99999d", None),
+        ("٣m", None),
+    ],
+)
+def test_parse_seconds(text: str, expected: int | None) -> None:
+    if expected is None:
+        with pytest.raises(ValueError, match="write for example 90, 10m"):
+            parse_seconds(text)
+    else:
+        assert parse_seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (90, "1m 30s"), (7200, "2h"), (90061, "1d 1h 1m 1s")],
+)
+def test_a_time_is_written_as_it_may_be_typed(seconds: int, text: str) -> None:
+    assert seconds_text(seconds) == text
+    assert parse_seconds(text) == seconds
