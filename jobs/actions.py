@@ -24,7 +24,7 @@ from jobs.hypervisor import (
 )
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob, Host
-from jobs.preflight import CopyRequest, Problem, problems
+from jobs.preflight import CopyRequest, Finding, Level, problems
 from jobs.transition import move, tell
 from jobs.units import bandwidth_text
 
@@ -46,7 +46,7 @@ class NotPossible(ActionError):
 class Invalid(ActionError):
     """The request makes no sense; `problems` says where and what to do."""
 
-    def __init__(self, found: list[Problem]) -> None:
+    def __init__(self, found: list[Finding]) -> None:
         self.problems = found
         super().__init__(" ".join(map(str, found)))
 
@@ -220,7 +220,8 @@ def set_speed(
     try:
         check_bandwidth(bytes_per_second)
     except InvalidOption as error:
-        invalid = Invalid([Problem("bandwidth", error.text, "")])
+        wrong = Finding("options_make_sense", Level.STOP, error.text, "", "bandwidth")
+        invalid = Invalid([wrong])
         _refuse(actor, "speed", job, invalid, reason)
     text = bandwidth_text(bytes_per_second)
     with transaction.atomic():
@@ -263,7 +264,11 @@ def request_copy(request: CopyRequest, actor: Actor) -> CopyJob:
     except IntegrityError:
         # Two requests at once: the database lets one in.
         found = problems(request) or [
-            Problem("disk", "Another job on this disk was just started.", "")
+            Finding(
+                "disk_has_no_job",
+                Level.STOP,
+                "Another job on this disk was just started.",
+            )
         ]
     _refuse(actor, "request", host, Invalid(found), request.reason)
 
@@ -295,6 +300,11 @@ def _create(request: CopyRequest, actor: Actor) -> CopyJob:
             granularity=options.granularity,
             buf_size=options.buf_size,
             when_ready=request.when_ready,
+            stall_limit=request.stall_limit,
+            total_limit=request.total_limit,
+            at_limit=request.at_limit,
+            consistent=request.consistent,
+            accepted=sorted(request.accepted),
             requested_by=actor.user,
             requested_by_name=actor.name,
             reason=request.reason,

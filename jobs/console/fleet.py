@@ -23,15 +23,9 @@ from django.utils import timezone
 
 from jobs.audit import Outcome
 from jobs.console.storage import pool_of
-from jobs.hypervisor import Destination
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
-from jobs.preflight import (
-    CopyRequest,
-    disk_can_be_copied,
-    domain_is_running,
-    host_answers,
-)
+from jobs.preflight import why_not_copied
 
 # How many ended jobs a host's or a domain's page shows.
 RECENT_JOBS = 20
@@ -260,11 +254,9 @@ def copy_why_not(disk: Disk, active: CopyJob | None) -> str:
 
     `active` is the disk's active job. Roles are the page's business.
     """
-    request = CopyRequest(disk, Destination("file", "", "raw"))
-    for rule in (host_answers, domain_is_running, disk_can_be_copied):
-        problem = rule(request)
-        if problem is not None:
-            return str(problem)
+    obstacle = why_not_copied(disk)
+    if obstacle is not None:
+        return str(obstacle)
     if active is not None:
         return f"Job {active.pk} is {State(active.state).label} on this disk."
     if disk.mirror:

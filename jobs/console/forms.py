@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import WhenReady
 from jobs.models import Disk, Host
-from jobs.preflight import CopyRequest, Problem
+from jobs.preflight import CopyRequest, Finding
 from jobs.units import parse_bytes
 
 # The fields of an address that each transport uses.
@@ -71,12 +71,12 @@ class HostForm(ModelFormOfHost):
 class Obstacle(ValidationError):
     """An error beside a field that also says what to do about it."""
 
-    def __init__(self, problem: Problem) -> None:
-        cause = problem.cause
-        if cause.startswith(problem.field):  # a sentence that begins with its field
+    def __init__(self, finding: Finding) -> None:
+        cause = finding.cause
+        if cause.startswith(finding.field):  # a sentence that begins with its field
             cause = cause[:1].upper() + cause[1:]
         super().__init__(cause)
-        self.remedy = problem.remedy
+        self.remedy = finding.remedy
 
 
 class SizeField(forms.Field):
@@ -186,11 +186,11 @@ class CopyForm(forms.Form):
         """Whether a folded field was filled in or has an error to show."""
         return any(self[name].value() or self[name].errors for name in _OPTIONS)
 
-    def oppose(self, problems: Iterable[Problem]) -> None:
-        """Put each problem beside its field; those of the disk above the form."""
-        for problem in problems:
-            known = problem.field in self.fields
-            self.add_error(problem.field if known else None, Obstacle(problem))
+    def oppose(self, findings: Iterable[Finding]) -> None:
+        """Put each finding beside its field; those of the disk above the form."""
+        for finding in findings:
+            known = finding.field in self.fields
+            self.add_error(finding.field if known else None, Obstacle(finding))
 
 
 _OPTIONS = (

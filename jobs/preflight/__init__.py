@@ -1,0 +1,43 @@
+"""What can be said of a copy before it is started, one rule per function.
+
+Each rule passes, gives notice, warns or stops, with cause and remedy. Some judge the
+last inventory only, the others the evidence that a host gave just now.
+"""
+
+from __future__ import annotations
+
+from jobs.preflight.finding import (
+    Finding,
+    Level,
+    findings_from_json,
+    findings_to_json,
+    not_accepted,
+    stops,
+    warnings,
+)
+from jobs.preflight.judge import preflight, problems, why_not_copied
+from jobs.preflight.request import (
+    CopyRequest,
+    digest,
+    request_from_json,
+    request_of,
+    request_to_json,
+)
+
+__all__ = [
+    "CopyRequest",
+    "Finding",
+    "Level",
+    "digest",
+    "findings_from_json",
+    "findings_to_json",
+    "not_accepted",
+    "preflight",
+    "problems",
+    "request_from_json",
+    "request_of",
+    "request_to_json",
+    "stops",
+    "warnings",
+    "why_not_copied",
+]
