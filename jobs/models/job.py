@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -30,6 +31,13 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
         """Return the jobs that the hypervisor may hold a block job for."""
         return self.filter(state__in=ON_HOST)
 
+    def to_look_at(self) -> CopyJobQuerySet:
+        """Return the jobs that a look at their host may move on.
+
+        Active ones, and ended ones whose guest could not be thawed yet.
+        """
+        return self.filter(models.Q(state__in=ACTIVE) | ~models.Q(frozen_at=None))
+
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""
         return self.filter(state=State.MIRRORING, when_ready=WhenReady.WAIT)
@@ -53,6 +61,14 @@ class Consistency(models.TextChoices):
     GUEST = "guest", "with the guest's file systems frozen"
 
 
+def claim_of(destination: str) -> str:
+    """Return what stands for a destination in the rule "one active job per place".
+
+    A digest, since a path may be longer than what a database can keep unique.
+    """
+    return sha256(destination.encode(errors="surrogateescape")).hexdigest()
+
+
 class CopyJob(models.Model):
     """One disk of one running domain, copied to one destination.
 
@@ -74,6 +90,9 @@ class CopyJob(models.Model):
     destination = models.TextField()
     destination_format = models.CharField(max_length=16)
     destination_xml = models.TextField()
+    # Digest of the destination while a host may write there: `claim_of`. Only one job
+    # may hold it.
+    claim = models.CharField(max_length=64, blank=True)
     # The volume that the console made for this job: {"pool", "name", "path"}. The time
     # is written before the host is asked to make it.
     volume_asked_at = models.DateTimeField(null=True)
@@ -84,6 +103,9 @@ class CopyJob(models.Model):
     target_zeroed = models.BooleanField(default=False)
     # bytes/s and bytes; 0 is no limit, and libvirt's default
     bandwidth = models.BigIntegerField(default=0)
+    # Another bandwidth that was asked for and is not in force yet, and by whom.
+    bandwidth_asked = models.BigIntegerField(null=True)
+    bandwidth_asked_by = models.CharField(max_length=150, blank=True)
     granularity = models.BigIntegerField(default=0)
     buf_size = models.BigIntegerField(default=0)
     when_ready = models.CharField(
@@ -128,6 +150,8 @@ class CopyJob(models.Model):
     # Evidence of how a mirror ended: libvirt's last event, and its consent to our end.
     last_event = models.CharField(max_length=16, blank=True)
     end_accepted = models.BooleanField(default=False)
+    # How often in a row the host refused what is to happen when the copy is ready.
+    refusals = models.PositiveIntegerField(default=0)
     # What stays on the host's storage after the end, in one sentence.
     left_behind = models.TextField(blank=True)
 
@@ -147,7 +171,12 @@ class CopyJob(models.Model):
                 fields=["host", "domain_uuid", "disk"],
                 condition=models.Q(state__in=sorted(ACTIVE)),
                 name="one_active_job_per_disk",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["claim"],
+                condition=models.Q(state__in=sorted(ACTIVE)) & ~models.Q(claim=""),
+                name="one_active_job_per_destination",
+            ),
         ]
         indexes: ClassVar = [
             # The tick: which hosts have active jobs?
@@ -155,6 +184,12 @@ class CopyJob(models.Model):
                 fields=["host", "state"],
                 condition=models.Q(state__in=sorted(ACTIVE)),
                 name="active_jobs_by_host",
+            ),
+            # The tick, too: whose guest is to be thawed?
+            models.Index(
+                fields=["host"],
+                condition=models.Q(frozen_at__isnull=False),
+                name="frozen_jobs_by_host",
             ),
             # The jobs page, by state.
             models.Index(fields=["state", "-id"], name="jobs_by_state"),
