@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from jobs.hypervisor import (
     Address,
     AddressPolicy,
+    AgentUnavailable,
     CopyOptions,
     Destination,
     DestinationExists,
@@ -39,6 +40,7 @@ from jobs.hypervisor import (
     NotReady,
     PoolFacts,
     Progress,
+    Refused,
     Started,
     StillEnding,
     check_bandwidth,
@@ -83,6 +85,8 @@ class FakeDomain:
     disks: dict[str, FakeDisk]
     state: str = "running"
     follows: bool = True  # whether a pivot rewrites the persistent definition
+    file_systems: int | None = None  # those of a guest with an agent
+    frozen: bool = False
 
 
 @dataclass
@@ -147,6 +151,7 @@ class FakeHypervisor:
         """Power off: the copies are lost, and a transient domain with them."""
         domain = self.domains[uuid]
         domain.domain_id, domain.state = None, "shutoff"
+        domain.frozen = False
         for disk in domain.disks.values():
             disk.copy = None
         if not domain.persistent:
@@ -265,6 +270,22 @@ class FakeHypervisor:
         disk.copy = None
         self._finish("end")
 
+    def freeze(self, domain_uuid: str) -> int:
+        self._begin("freeze")
+        domain = self._agent(domain_uuid)
+        if domain.frozen:
+            raise Refused("The command guest-fsfreeze-freeze has been disabled", code=1)
+        domain.frozen = bool(domain.file_systems)
+        self._finish("freeze")
+        return domain.file_systems or 0
+
+    def thaw(self, domain_uuid: str) -> int:
+        self._begin("thaw")
+        domain = self._agent(domain_uuid)
+        frozen, domain.frozen = domain.frozen, False
+        self._finish("thaw")
+        return (domain.file_systems or 0) if frozen else 0
+
     def repair_persistent(self, identity: Identity, source: str) -> bool:
         self._begin("repair_persistent", identity.domain_uuid)
         domain = self._domain(identity.domain_uuid)
@@ -305,6 +326,14 @@ class FakeHypervisor:
         if uuid not in self.domains:
             raise DomainNotFound(code=42)
         return self.domains[uuid]
+
+    def _agent(self, uuid: str) -> FakeDomain:
+        domain = self._domain(uuid)
+        if domain.domain_id is None:
+            raise DomainNotRunning
+        if domain.file_systems is None:
+            raise AgentUnavailable(code=86)
+        return domain
 
     def _copy(self, uuid: str, disk: str) -> FakeCopy:
         copy = self.domains[uuid].disks[disk].copy

@@ -162,5 +162,15 @@ class InvalidOption(HypervisorError):
         return error
 
 
+class AgentUnavailable(HypervisorError):
+    """The guest has no agent, or it does not answer (86, 74); nothing was frozen."""
+
+    cause = "No guest agent answers in the guest."
+    remedy = (
+        "Install qemu-guest-agent in the guest, and give the domain its channel "
+        "(org.qemu.guest_agent.0)."
+    )
+
+
 class Refused(HypervisorError):
     """Everything else that libvirt says no to."""
