@@ -2,10 +2,12 @@
 
 By name, so that pages and actions need not import what runs in a worker. Requests
 leave when the transaction is committed. One that is lost is made again by the tick,
-but for a bandwidth and a connection test: those a person asks for again.
+but for a bandwidth, a connection test and a check: those a person asks for again.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import structlog
 from celery import current_app
@@ -66,12 +68,14 @@ def observe_domain(
     disk: str = "",
     status: str = "",
     at: float = 0.0,
+    reason: str = "",
 ) -> None:
     """Ask for a look at all jobs of one domain, as the listener does on an event.
 
-    With `status` the event was a block job's on `disk`, heard at the epoch second `at`.
+    With `status` the event was a block job's on `disk`, heard at the epoch second
+    `at`; `reason` is what QEMU said of a failure.
     """
-    _send("observe_domain", site, host_pk, domain_uuid, disk, status, at)
+    _send("observe_domain", site, host_pk, domain_uuid, disk, status, at, reason)
 
 
 def observe_host(site: str, host_pk: int) -> None:
@@ -82,6 +86,11 @@ def observe_host(site: str, host_pk: int) -> None:
 def sync_host(site: str, host_pk: int) -> None:
     """Ask for a host's whole inventory."""
     _send("sync_host", site, host_pk, expires=300)
+
+
+def check_copy(host: Host, key: str, request: dict[str, Any]) -> None:
+    """Ask for a look at a host for a copy that somebody may want; see checks.keep."""
+    _send("check_copy", host.site.name, key, request, expires=10)
 
 
 def test_host(host: Host, actor: str) -> None:

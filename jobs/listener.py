@@ -209,6 +209,7 @@ class Listener:
                     event.disk,
                     event.status,
                     time.time() - (time.monotonic() - event.received),
+                    event.reason,
                 )
             case LifecycleEvent():
                 if event.event in RUN_CHANGED:

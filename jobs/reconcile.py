@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, live
+from jobs import audit, dispatch, failures, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainNotFound,
@@ -250,9 +250,13 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
 def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
     new = State(decision.state or job.state)
     old = State(job.state)
+    if new == State.FAILED:
+        decision = failures.explained(job, decision)
     if new not in EXPLAINED:
         error = None  # the answer to a call that worked can get lost
-    message = decision.reason if error is None else f"{decision.reason} {error.cause}"
+    message = decision.reason
+    if error is not None and not job.qemu_text:  # QEMU's own reason says it better
+        message = f"{message} {error.cause}"
     moved = move(
         job,
         new,

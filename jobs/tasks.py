@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import audit, calls, dispatch, inventory, live, reconcile
+from jobs import audit, calls, dispatch, failures, inventory, live, reconcile
 from jobs.actor import SYSTEM
 from jobs.hypervisor import HypervisorError
 from jobs.lifecycle import State
@@ -66,15 +66,22 @@ def observe_host(host_pk: int) -> None:
 
 @shared_task
 def observe_domain(
-    host_pk: int, domain_uuid: str, disk: str = "", status: str = "", at: float = 0.0
+    host_pk: int,
+    domain_uuid: str,
+    disk: str = "",
+    status: str = "",
+    at: float = 0.0,
+    reason: str = "",
 ) -> None:
     """Settle the jobs of one domain, on an event that the listener heard.
 
-    `status` (libvirt's, of `disk`, heard at the epoch second `at`) is kept as evidence
-    of how a mirror ended; what follows is decided by looking.
+    `status` (libvirt's, of `disk`, heard at the epoch second `at`) and `reason` (what
+    QEMU said of a failure) are kept as evidence of how a mirror ended; what follows is
+    decided by looking.
     """
+    heard = datetime.fromtimestamp(at, tz=UTC)
     if status in EVIDENCE:
-        _keep_evidence(host_pk, domain_uuid, disk, status, at)
+        failures.keep(host_pk, domain_uuid, disk, status, heard, reason)
     jobs = list(
         CopyJob.objects.on_host()
         .filter(host=host_pk, domain_uuid=domain_uuid)
@@ -82,15 +89,8 @@ def observe_domain(
     )
     if jobs:
         calls.look(jobs)
-
-
-def _keep_evidence(
-    host_pk: int, domain_uuid: str, disk: str, status: str, at: float
-) -> None:
-    heard = datetime.fromtimestamp(at, tz=UTC)
-    CopyJob.objects.on_host().filter(
-        host=host_pk, domain_uuid=domain_uuid, disk=disk, started_at__lte=heard
-    ).update(last_event=status)
+    if reason:
+        failures.tell_late(host_pk, domain_uuid, disk, heard, reason)
 
 
 @shared_task
@@ -148,6 +148,7 @@ def sync_host(host_pk: int) -> None:
 
 
 def _sync(host: Host) -> None:
+    began = timezone.now()
     try:
         with reconcile.connect(host) as hypervisor:
             found = hypervisor.inventory()
@@ -155,6 +156,8 @@ def _sync(host: Host) -> None:
         reconcile.note_silence(host, error)
     else:
         inventory.store(host, found)
+        # Last: what is proven by an inventory needs all of it to be stored.
+        Host.objects.filter(pk=host.pk).update(inventory_began_at=began)
 
 
 @shared_task

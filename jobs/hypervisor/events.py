@@ -19,6 +19,7 @@ from jobs.hypervisor.address import Address, AddressPolicy, uri
 from jobs.hypervisor.deadline import within
 from jobs.hypervisor.errors import HypervisorError
 from jobs.hypervisor.opening import open_connection
+from jobs.hypervisor.reasons import Words, register, unregister
 from jobs.hypervisor.translation import is_alive, translated
 
 # More than the keepalive's 20 s, which says more.
@@ -55,7 +56,8 @@ class BlockJobEvent:
     """A copy's change: "ready", "completed", "failed" or "canceled".
 
     "canceled" ends a finished copy and a cancelled one alike. `received` is
-    time.monotonic() in the event loop's thread.
+    time.monotonic() in the event loop's thread. `reason` is what QEMU itself said of
+    a failure, "" where it could not be heard.
     """
 
     domain_uuid: str
@@ -63,6 +65,7 @@ class BlockJobEvent:
     disk: str
     status: str
     received: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ class Subscription:
         self._closed = False
         self._handing_over = threading.RLock()
         self._callbacks: list[int] = []
-        address_uri = uri(address, policy)
+        self._monitor_callbacks: list[int] = []
+        self._words = Words()
+        address_uri = self._uri = uri(address, policy)
         self._connection = open_connection(address_uri)
         try:
             with translated(self._connection):
@@ -142,12 +147,17 @@ class Subscription:
             self._callbacks.append(
                 connection.domainEventRegisterAny(None, event_id, callback, None)
             )
+        self._monitor_callbacks = register(connection, self._uri, self._on_monitor)
 
     def _unregister(self) -> None:
         """Each for itself: on a broken connection the first ones fail."""
         steps: list[Callable[[], object]] = [
             partial(self._connection.domainEventDeregisterAny, number)
             for number in self._callbacks
+        ]
+        steps += [
+            partial(unregister, self._connection, number)
+            for number in self._monitor_callbacks
         ]
         steps += [self._connection.unregisterCloseCallback, self._connection.close]
         for step in steps:
@@ -169,16 +179,32 @@ class Subscription:
         _opaque: object,
     ) -> None:
         received = time.monotonic()
-        if kind == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY and status in _STATUSES:
-            self._hand_over(
-                BlockJobEvent(
-                    domain_uuid=domain.UUIDString(),
-                    domain_name=domain.name(),
-                    disk=disk,
-                    status=_STATUSES[status],
-                    received=received,
-                )
+        if kind != libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY or status not in _STATUSES:
+            return
+        uuid, word = domain.UUIDString(), _STATUSES[status]
+        said = self._words.take(uuid, disk)
+        self._hand_over(
+            BlockJobEvent(
+                domain_uuid=uuid,
+                domain_name=domain.name(),
+                disk=disk,
+                status=word,
+                received=received,
+                reason=said if word == "failed" else "",
             )
+        )
+
+    def _on_monitor(
+        self,
+        _connection: libvirt.virConnect,
+        domain: libvirt.virDomain,
+        event: str,
+        _seconds: int,
+        _microseconds: int,
+        details: str,
+        _opaque: object,
+    ) -> None:
+        self._words.hear(domain.UUIDString(), event, details)
 
     def _on_lifecycle(
         self,

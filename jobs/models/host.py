@@ -91,6 +91,8 @@ class Host(models.Model):
     last_seen_at = models.DateTimeField(null=True, editable=False)
     synced_at = models.DateTimeField(null=True, editable=False)
     sync_asked_at = models.DateTimeField(null=True, editable=False)
+    # When the reading of the stored inventory began: it tells nothing from before.
+    inventory_began_at = models.DateTimeField(null=True, editable=False)
     error = models.TextField(blank=True, editable=False)
     error_remedy = models.TextField(blank=True, editable=False)
     error_at = models.DateTimeField(null=True, editable=False)

@@ -28,7 +28,9 @@ class Leftover(models.Model):
 
     Nothing is ever removed by itself but a failed job's own volume. A removal is asked
     for (`removal_asked_at`), then proven harmless on every known host, then done
-    (`removed_at`) or refused (`refusal`, and the asking is emptied).
+    (`removed_at`) or refused (`refusal`, and the asking is emptied). What was gone
+    already, or belongs to a later row now, is closed in the same way: `closing` says
+    how each row came to its end.
     """
 
     class Kind(models.TextChoices):
@@ -49,12 +51,18 @@ class Leftover(models.Model):
     bytes = models.BigIntegerField(null=True)
     noted_at = models.DateTimeField(default=timezone.now)
     measured_at = models.DateTimeField(null=True)
+    # What the file was like when it was measured (ImageFacts.fingerprint): only that
+    # very file is ever removed.
+    fingerprint = models.TextField(blank=True)
 
     removal_asked_at = models.DateTimeField(null=True)
     removal_asked_by = models.CharField(max_length=150, blank=True)
     removal_reason = models.TextField(blank=True)
     refusal = models.TextField(blank=True)
+    # Written before the host is asked to delete it.
+    removing_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
+    closing = models.TextField(blank=True)
 
     objects = LeftoverQuerySet.as_manager()
 
@@ -71,7 +79,13 @@ class Leftover(models.Model):
                 fields=["-id"],
                 condition=models.Q(removed_at=None),
                 name="leftovers_there",
-            )
+            ),
+            # The tick: what is to be measured next?
+            models.Index(
+                fields=["measured_at"],
+                condition=models.Q(removed_at=None),
+                name="leftovers_to_measure",
+            ),
         ]
         permissions: ClassVar = [("remove_leftover", "Can remove a leftover")]
 

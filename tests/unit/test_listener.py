@@ -134,8 +134,8 @@ def test_a_block_job_event_asks_for_a_look_at_its_domain(start: Start) -> None:
     running.hosts.opened[0].tell(BlockJobEvent(UUID, "web", "vda", "ready", received))
     until(lambda: running.asked("observe_domain"))
 
-    [(host, uuid, disk, status, at)] = running.asked("observe_domain")
-    assert (host, uuid, disk, status) == (1, UUID, "vda", "ready")
+    [(host, uuid, disk, status, at, reason)] = running.asked("observe_domain")
+    assert (host, uuid, disk, status, reason) == (1, UUID, "vda", "ready", "")
     assert at == pytest.approx(heard, abs=0.5)
 
 
@@ -149,7 +149,7 @@ def test_the_end_of_a_run_asks_for_a_look_and_an_inventory(
     running.hosts.opened[0].tell(LifecycleEvent(UUID, "web", word, 0))
     until(lambda: len(running.asked("sync_host")) == 2)
 
-    assert running.asked("observe_domain") == [(1, UUID, "", "", 0.0)]
+    assert running.asked("observe_domain") == [(1, UUID, "", "", 0.0, "")]
 
 
 def test_a_pause_asks_for_an_inventory_only(start: Start) -> None:

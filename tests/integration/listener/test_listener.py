@@ -76,7 +76,7 @@ def hear(running: Running, guest: Guest, status: str, times: int = 1) -> None:
 
     def heard() -> int:
         looks = running.asked("observe_domain")
-        return [(uuid, disk, said) for _, uuid, disk, said, _ in looks].count(wanted)
+        return [(uuid, disk, said) for _, uuid, disk, said, *_ in looks].count(wanted)
 
     until(lambda: heard() == times, timeout=20)
 
@@ -113,7 +113,7 @@ def test_a_guest_that_dies_tells_only_that(
 
     guest.destroy()
 
-    look = (ALDER, guest.uuid, "", "", 0.0)
+    look = (ALDER, guest.uuid, "", "", 0.0, "")
     until(lambda: look in running.asked("observe_domain"), timeout=20)
     until(lambda: len(running.asked("sync_host")) > syncs, timeout=20)
 
