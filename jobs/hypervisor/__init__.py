@@ -19,6 +19,7 @@ from jobs.hypervisor.destination import (
     to_xml,
 )
 from jobs.hypervisor.errors import (
+    AgentUnavailable,
     DestinationExists,
     DestinationUnusable,
     DiskNotFound,
@@ -48,6 +49,7 @@ from jobs.hypervisor.events import (
 from jobs.hypervisor.evidence import DirectoryFacts, Evidence, ImageFacts, Use
 from jobs.hypervisor.host import Hypervisor
 from jobs.hypervisor.pool import close_all, connection
+from jobs.hypervisor.reasons import Reason, meaning
 from jobs.hypervisor.records import (
     ChainLink,
     CopyOptions,
@@ -68,6 +70,7 @@ __all__ = [
     "Address",
     "AddressError",
     "AddressPolicy",
+    "AgentUnavailable",
     "BlockJobEvent",
     "ChainLink",
     "ConnectionClosed",
@@ -105,6 +108,7 @@ __all__ = [
     "PivotFailed",
     "PoolFacts",
     "Progress",
+    "Reason",
     "Refused",
     "Secret",
     "Server",
@@ -119,6 +123,7 @@ __all__ = [
     "connection",
     "destination_from_json",
     "destination_to_json",
+    "meaning",
     "start_event_loop",
     "to_xml",
     "uri",
