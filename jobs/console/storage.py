@@ -13,6 +13,8 @@ from jobs.models import ChainLink, CopyJob, Disk, Host, StoragePool
 
 # Pools whose volumes are files below the pool's path.
 FILE_POOLS = frozenset({"dir", "fs", "netfs"})
+# Pools in which libvirt makes a volume that QEMU then opens by a path.
+VOLUME_POOLS = FILE_POOLS | {"logical"}
 EXTENSIONS = {"qcow2": "qcow2", "raw": "img"}
 # The longest stem: room below a file name's 255 bytes for a number and an extension.
 _STEM_MAX = 200
@@ -45,6 +47,32 @@ def _takes_files(pool: StoragePool) -> bool:
     return pool.active and pool.kind in FILE_POOLS
 
 
+def takes_volumes(pool: StoragePool) -> bool:
+    """Tell whether the console can make a volume in `pool` for a copy."""
+    return pool.active and pool.kind in VOLUME_POOLS
+
+
+def suggested_volume(
+    disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
+) -> tuple[str, str]:
+    """Return the names of a pool with room and of a volume that nothing known uses.
+
+    The source's own pool while it has room for the disk's capacity, else the roomiest
+    one; two empty texts without any.
+    """
+    usable = [pool for pool in pools if takes_volumes(pool)]
+    own = pool_of(disk.source, usable)
+    room = disk.capacity or 0
+    roomiest = max(usable, key=lambda pool: pool.available, default=None)
+    pool = own if own and own.available >= room else roomiest
+    if pool is None:
+        return "", ""
+    stem = posixpath.join(pool.path or "/", _stem(disk, today))
+    return pool.name, posixpath.basename(
+        _free_name(disk, stem, EXTENSIONS[file_format])
+    )
+
+
 def suggested_destination(
     disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
 ) -> str:
@@ -56,8 +84,12 @@ def suggested_destination(
     directory = _directory(disk, list(pools))
     if not directory:
         return ""
-    stem = f"{_plain(disk.domain.name)}-{_plain(disk.target)}-{today:%Y%m%d}"
-    return _free_name(disk, posixpath.join(directory, stem), EXTENSIONS[file_format])
+    stem = posixpath.join(directory, _stem(disk, today))
+    return _free_name(disk, stem, EXTENSIONS[file_format])
+
+
+def _stem(disk: Disk, today: date) -> str:
+    return f"{_plain(disk.domain.name)}-{_plain(disk.target)}-{today:%Y%m%d}"
 
 
 def _directory(disk: Disk, pools: list[StoragePool]) -> str:

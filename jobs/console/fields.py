@@ -1,0 +1,118 @@
+"""Form fields for what people write: sizes, times, servers, secrets.
+
+None of them ever holds a password: a secret is named, its value stays with libvirt.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from jobs.hypervisor import Secret, Server
+from jobs.units import parse_bytes, parse_seconds
+
+MOST_SERVERS = 16
+_PORT_MAX = 65535
+# host, host:port, [IPv6], [IPv6]:port
+_SERVER = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s:\[\]/]+))(?::(?P<port>\d{1,5}))?"
+)
+
+
+class WrittenField(forms.Field):
+    """A line of text that means something else; an empty one is `nothing`."""
+
+    widget = forms.TextInput
+    nothing: Any = None
+    longest = 200
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, **options})
+        self.widget.attrs.update(
+            {"autocomplete": "off", "spellcheck": "false", "maxlength": self.longest}
+        )
+
+    def to_python(self, value: Any) -> Any:
+        text = str(value or "").strip()
+        if not text:
+            return self.nothing
+        if len(text) > self.longest:
+            raise ValidationError(self.too_long)
+        if not text.isprintable():
+            raise ValidationError("It contains control characters.")
+        return self.read(text)
+
+    too_long = "The text is too long."
+
+    def read(self, text: str) -> Any:
+        """Return what `text` means; ValidationError with what to write instead."""
+        raise NotImplementedError
+
+
+class SizeField(WrittenField):
+    """Bytes, written as people write them ("64 KiB"); an empty field is 0."""
+
+    nothing = 0
+    longest = 40
+    too_long = "The number is too long."
+
+    def read(self, text: str) -> int:
+        try:
+            return parse_bytes(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class SecondsField(WrittenField):
+    """Whole seconds, written as people write them ("10m"); an empty field is 0."""
+
+    nothing = 0
+    longest = 40
+
+    def read(self, text: str) -> int:
+        try:
+            return parse_seconds(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class SecretField(WrittenField):
+    """A libvirt secret by its UUID or its usage; an empty field is None."""
+
+    def read(self, text: str) -> Secret:
+        try:
+            return Secret(uuid=str(uuid.UUID(text)))
+        except ValueError:
+            return Secret(usage=text)
+
+
+class ServersField(WrittenField):
+    """Servers between commas or spaces: "ceph1:6789, ceph2". One that begins with "/"
+    is a Unix socket's path on the host."""
+
+    nothing: tuple[Server, ...] = ()
+    longest = 2000
+
+    def read(self, text: str) -> tuple[Server, ...]:
+        if text.startswith("/"):
+            return (Server(socket=text),)
+        written = re.split(r"[\s,]+", text.strip(", "))
+        if len(written) > MOST_SERVERS:
+            raise ValidationError(f"More than {MOST_SERVERS} servers are too many.")
+        return tuple(map(_server, written))
+
+
+def _server(text: str) -> Server:
+    found = _SERVER.fullmatch(text)
+    if found is None and text.count(":") > 1 and "[" not in text:
+        raise ValidationError(f"Write the IPv6 address in brackets: [{text}]")
+    if found is None:
+        raise ValidationError(f"“{text}” is no server: write host or host:port.")
+    port = int(found["port"]) if found["port"] else None
+    if port is not None and not 0 < port <= _PORT_MAX:
+        raise ValidationError(f"The port must be between 1 and {_PORT_MAX}.")
+    return Server(name=found["six"] or found["name"], port=port)
