@@ -168,6 +168,11 @@ def wake_host(host: Host) -> None:
     _publish({"kind": "host", "host": host.pk})
 
 
+def wake_check(key: str) -> None:
+    """Tell open pages that a check of theirs has its result."""
+    _publish({"kind": "check", "key": key})
+
+
 async def wakes() -> AsyncIterator[dict[str, object] | None]:
     """Yield wake-ups as they come, and None each 15 seconds of silence.
 

@@ -8,17 +8,26 @@ asked for once; without an outcome in the audit log they did not happen.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from celery import shared_task
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import audit, calls, dispatch, failures, inventory, live, reconcile
+from jobs import audit, calls, checks, dispatch, failures, inventory, live, reconcile
 from jobs.actor import SYSTEM
-from jobs.hypervisor import HypervisorError
+from jobs.hypervisor import HostUnreachable, HypervisorError
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Host
+from jobs.models import CopyJob, Disk, Host
+from jobs.preflight import (
+    CopyRequest,
+    Finding,
+    examinable,
+    not_examined,
+    preflight,
+    request_from_json,
+)
 
 # Events that tell how a mirror ended; "ready" and "completed" the live XML tells.
 EVIDENCE = ("failed", "canceled")
@@ -158,6 +167,38 @@ def _sync(host: Host) -> None:
         inventory.store(host, found)
         # Last: what is proven by an inventory needs all of it to be stored.
         Host.objects.filter(pk=host.pk).update(inventory_began_at=began)
+
+
+@shared_task
+def check_copy(key: str, wanted: dict[str, Any]) -> None:
+    """Look at the host for a copy that somebody may want, and keep what was found."""
+    try:
+        request = request_from_json(wanted)
+    except Disk.DoesNotExist:
+        return  # the host was removed meanwhile
+    checks.keep(key, _judged(request))
+
+
+def _judged(request: CopyRequest) -> list[Finding]:
+    if not examinable(request):
+        return preflight(request)
+    host = request.disk.domain.host
+    try:
+        with reconcile.connect(host) as hypervisor:
+            evidence = hypervisor.examine(
+                request.disk.domain.uuid,
+                request.disk.target,
+                request.destination,
+                transient_pools=settings.BLOCKCOPY_TRANSIENT_POOLS,
+            )
+    except HostUnreachable as error:
+        reconcile.note_silence(host, error)
+        host.refresh_from_db()
+        return preflight(request)
+    except HypervisorError as error:
+        return [*preflight(request), not_examined(request, error)]
+    reconcile.note_answer(host)
+    return preflight(request, evidence)
 
 
 @shared_task

@@ -15,7 +15,13 @@ from jobs.preflight.finding import (
     stops,
     warnings,
 )
-from jobs.preflight.judge import preflight, problems, why_not_copied
+from jobs.preflight.judge import (
+    examinable,
+    not_examined,
+    preflight,
+    problems,
+    why_not_copied,
+)
 from jobs.preflight.request import (
     CopyRequest,
     digest,
@@ -29,9 +35,11 @@ __all__ = [
     "Finding",
     "Level",
     "digest",
+    "examinable",
     "findings_from_json",
     "findings_to_json",
     "not_accepted",
+    "not_examined",
     "preflight",
     "problems",
     "request_from_json",

@@ -77,6 +77,12 @@ class Case:
         return list(links.values_list("location", flat=True))
 
     @property
+    def overwrites(self) -> bool:
+        """Whether something that is there already is written over."""
+        into_device = self.destination.kind in ("block", "network")
+        return into_device or self.options.reuse_external
+
+    @property
     def source(self) -> str:
         """Where the disk's data is now; "" for an empty drive or no disk."""
         return self.disk.source if self.disk else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from jobs.hypervisor import Destination, Evidence
+from jobs.hypervisor import Destination, Evidence, HypervisorError
 from jobs.models import Disk
 from jobs.preflight import guest, options, place
 from jobs.preflight.case import Case
-from jobs.preflight.finding import Finding, stops
+from jobs.preflight.finding import Finding, Level, stops
 from jobs.preflight.request import CopyRequest
 
 # A rule's name is its function's; None is "not about this request".
@@ -50,6 +50,25 @@ def why_not_copied(disk: Disk) -> Finding | None:
     nothing."""
     case = Case(CopyRequest(disk, Destination("file", "", "raw")))
     return next(iter(stops(_ask(OF_THE_DISK, case))), None)
+
+
+def examinable(request: CopyRequest) -> bool:
+    """Whether a host could be asked about it: the destination says where to look."""
+    case = Case(request)
+    asked = _ask((place.destination_makes_sense,), case)
+    return request.disk.domain.host.enabled and not stops(asked)
+
+
+def not_examined(request: CopyRequest, error: HypervisorError) -> Finding:
+    """What is said instead of the rules that judge evidence, when there is none."""
+    host = request.disk.domain.host
+    level = Level.STOP if Case(request).overwrites else Level.WARN
+    return Finding(
+        "host_was_asked",
+        level,
+        f"{host} could not be asked about this copy: {error.cause}",
+        error.remedy,
+    )
 
 
 def _ask(rules: Iterable[Rule], case: Case) -> list[Finding]:

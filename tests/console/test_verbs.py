@@ -125,7 +125,7 @@ def test_who_comes_second_sees_the_fresh_state(
         CopyJob.objects.update(state=State.CANCELLING)
         return False
 
-    monkeypatch.setattr("jobs.actions.move", cancelled_meanwhile)
+    monkeypatch.setattr("jobs.actions.verbs.move", cancelled_meanwhile)
     answer = signed_in(olga).post(at(job))
     assert answer.status_code == 409
     assert "Somebody was first: the job is cancelling now." in text_of(answer)

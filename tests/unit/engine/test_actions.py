@@ -59,7 +59,7 @@ def test_the_database_refuses_a_second_active_job(
     job: CopyJob, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two requests at once both pass preflight; the constraint lets one in."""
-    monkeypatch.setattr(actions, "problems", lambda request: [])
+    monkeypatch.setattr("jobs.actions.copies.problems", lambda request: [])
     other = replace(NEW, path="/srv/images/another.qcow2")
     with pytest.raises(actions.Invalid, match="just started"):
         actions.request_copy(CopyRequest(Disk.objects.get(), other), actor_of(olga))

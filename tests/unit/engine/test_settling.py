@@ -91,7 +91,7 @@ def test_the_second_of_two_requests_at_once_is_in_the_audit_log(
     job: CopyJob, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both pass preflight; the database lets one in."""
-    monkeypatch.setattr(actions, "problems", lambda request: [])
+    monkeypatch.setattr("jobs.actions.copies.problems", lambda request: [])
     other = Destination("file", "/images/other.qcow2", "qcow2")
     with pytest.raises(actions.Invalid, match="just started"):
         actions.request_copy(CopyRequest(Disk.objects.get(), other), operator)

@@ -1,0 +1,47 @@
+"""What people ask for. Console, admin and command line all call these.
+
+An action checks, writes the intent with its event and audit entry in one transaction,
+and asks a worker.
+"""
+
+from __future__ import annotations
+
+from jobs.actions.copies import ask_check, request_copy
+from jobs.actions.hosts import save_host, sync_host, test_host
+from jobs.actions.refusal import ActionError, Denied, Invalid, NotPossible
+from jobs.actions.verbs import (
+    CANCEL,
+    FINISH,
+    PIVOT,
+    SPEED_PERMISSION,
+    SPEED_STATES,
+    VERBS,
+    Verb,
+    perform,
+    set_speed,
+    speed_why_not,
+)
+from jobs.audit import Outcome
+
+__all__ = [
+    "CANCEL",
+    "FINISH",
+    "PIVOT",
+    "SPEED_PERMISSION",
+    "SPEED_STATES",
+    "VERBS",
+    "ActionError",
+    "Denied",
+    "Invalid",
+    "NotPossible",
+    "Outcome",
+    "Verb",
+    "ask_check",
+    "perform",
+    "request_copy",
+    "save_host",
+    "set_speed",
+    "speed_why_not",
+    "sync_host",
+    "test_host",
+]

@@ -1,0 +1,168 @@
+"""Asking for a copy."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from jobs import audit, checks, dispatch
+from jobs.actions.refusal import Denied, Invalid, refuse
+from jobs.actor import Actor
+from jobs.audit import Outcome
+from jobs.checks import Checked
+from jobs.hypervisor import destination_to_json, to_xml
+from jobs.lifecycle import State
+from jobs.models import CopyJob
+from jobs.preflight import (
+    CopyRequest,
+    Finding,
+    Level,
+    digest,
+    not_accepted,
+    problems,
+    request_to_json,
+    stops,
+    warnings,
+)
+from jobs.transition import move, tell
+
+
+def request_copy(request: CopyRequest, actor: Actor) -> CopyJob:
+    """Record a copy job and ask a worker to start it.
+
+    Denied, or Invalid with everything that speaks against it; nothing was started
+    then.
+    """
+    disk = request.disk
+    host = disk.domain.host
+    if not actor.may("jobs.start_copyjob"):
+        refuse(
+            actor,
+            "request",
+            host,
+            Denied("Your role does not allow you to start a copy."),
+            request.reason,
+        )
+    checked = checks.result(digest(request))
+    found = [*(problems(request) or _refused_by(checked, request))]
+    found += _without_reason(checked, request)
+    if found:
+        refuse(actor, "request", host, Invalid(found), request.reason)
+    try:
+        return _create(request, actor, _accepted(checked, request))
+    except IntegrityError:
+        # Two requests at once: the database lets one in.
+        found = problems(request) or [
+            Finding(
+                "disk_has_no_job",
+                Level.STOP,
+                "Another job on this disk was just started.",
+            )
+        ]
+    refuse(actor, "request", host, Invalid(found), request.reason)
+
+
+def _refused_by(checked: Checked | None, request: CopyRequest) -> list[Finding]:
+    """What the host itself showed a moment ago; the start looks again in any case."""
+    if checked is None:
+        return []
+    found = checked.findings
+    return [*stops(found), *not_accepted(found, request.accepted)]
+
+
+def _without_reason(checked: Checked | None, request: CopyRequest) -> list[Finding]:
+    if request.reason.strip() or not _accepted(checked, request):
+        return []
+    return [
+        Finding(
+            "accepted_with_reason",
+            Level.STOP,
+            "A warning is accepted with a reason.",
+            "Say why the copy is wanted all the same; it goes into the audit log.",
+            "reason",
+        )
+    ]
+
+
+def _accepted(checked: Checked | None, request: CopyRequest) -> list[str]:
+    """The accepted warnings; without a look, whatever would be accepted."""
+    if checked is None:
+        return sorted(request.accepted)
+    return [
+        f"{found.rule} ({found.cause})"
+        for found in warnings(checked.findings)
+        if found.rule in request.accepted
+    ]
+
+
+def ask_check(request: CopyRequest, actor: Actor) -> str:
+    """Ask a worker what the host says to `request`; starts nothing.
+
+    Returns the key of `checks.result`; the wake-up {"kind": "check", "key": …} tells
+    that it is there. Denied for who may not start a copy.
+    """
+    if not actor.may("jobs.start_copyjob"):
+        raise Denied("Your role does not allow you to start a copy.")
+    key = digest(request)
+    if checks.to_be_asked(key):
+        host = request.disk.domain.host
+        dispatch.check_copy(host, key, request_to_json(request))
+    return key
+
+
+def _create(request: CopyRequest, actor: Actor, accepted: list[str]) -> CopyJob:
+    disk, options = request.disk, request.options
+    domain, destination = disk.domain, request.destination
+    with transaction.atomic():
+        job = CopyJob.objects.create(
+            host=domain.host,
+            domain=domain,
+            host_name=domain.host.name,
+            domain_name=domain.name,
+            domain_uuid=domain.uuid,
+            disk=disk.target,
+            source=disk.source,
+            source_format=disk.format,
+            capacity=disk.capacity,
+            destination_spec=destination_to_json(destination),
+            destination_kind=destination.kind,
+            destination=destination.location,
+            destination_format=destination.format,
+            destination_xml=to_xml(destination),
+            shallow=options.shallow,
+            reuse_external=options.reuse_external,
+            synchronous_writes=options.synchronous_writes,
+            target_zeroed=options.target_zeroed,
+            bandwidth=options.bandwidth,
+            granularity=options.granularity,
+            buf_size=options.buf_size,
+            when_ready=request.when_ready,
+            stall_limit=request.stall_limit,
+            total_limit=request.total_limit,
+            at_limit=request.at_limit,
+            consistent=request.consistent,
+            accepted=sorted(request.accepted),
+            requested_by=actor.user,
+            requested_by_name=actor.name,
+            reason=request.reason,
+        )
+        audit.record(
+            actor,
+            "request",
+            job,
+            Outcome.ASKED,
+            intent=_intent(job, accepted),
+            reason=request.reason,
+        )
+        tell(job, f"Requested by {actor.name}.", actor=actor, new=State.REQUESTED)
+        move(job, State.QUEUED, "Queued.", actor=actor)
+        dispatch.start(job)
+    return job
+
+
+def _intent(job: CopyJob, accepted: list[str]) -> str:
+    what = (
+        f"Copy {job.source} to {job.destination} ({job.destination_format}); when "
+        f"ready: {job.get_when_ready_display()}."
+    )
+    in_spite = f" Warnings accepted: {'; '.join(accepted)}." if accepted else ""
+    return what + in_spite

@@ -1,0 +1,190 @@
+"""The operator's verbs on a job: pivot, finish, cancel, and its bandwidth.
+
+Each is described once: name, permission, legal states, the reason why it is not
+possible now, and the sentence that tells what it will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs import audit, dispatch
+from jobs.actions.refusal import Invalid, NotPossible, must, refuse
+from jobs.actor import Actor
+from jobs.audit import Outcome
+from jobs.hypervisor import InvalidOption, check_bandwidth
+from jobs.lifecycle import ENDED, State
+from jobs.models import CopyJob
+from jobs.preflight import Finding, Level
+from jobs.transition import move, tell
+from jobs.units import bandwidth_text
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb on a running copy. `consequence` takes the job."""
+
+    name: str
+    label: str
+    permission: str
+    states: frozenset[State]
+    intended: State
+    consequence: Callable[[CopyJob], str]
+    not_yet: str
+
+    def why_not(self, job: CopyJob, actor: Actor | None = None) -> str:
+        """Return why the verb is not possible now, or an empty string."""
+        if actor is not None and not actor.may(self.permission):
+            return f"Your role does not allow you to {self.name} a copy."
+        state = State(job.state)
+        if state in self.states:
+            return ""
+        if state in ENDED:
+            return f"The job has ended: {state.label}."
+        if state == self.intended:
+            return f"It is {state.label} already."
+        return self.not_yet
+
+
+def _pivot_consequence(job: CopyJob) -> str:
+    return (
+        f"{job.domain_name} will run from {job.destination}. The old file "
+        f"{job.source or 'of the disk'} stays on {job.host_name} and goes stale."
+    )
+
+
+def _finish_consequence(job: CopyJob) -> str:
+    return (
+        f"The mirror ends. {job.domain_name} stays on {job.source or 'its source'}; "
+        f"{job.destination} is kept as it is at that moment, as after a power cut."
+    )
+
+
+def _cancel_consequence(job: CopyJob) -> str:
+    if job.libvirt_id is None:
+        return "The request is withdrawn. Nothing was started on the host."
+    return (
+        f"The copy ends. {job.domain_name} stays on {job.source}; what was written to "
+        f"{job.destination} stays on {job.host_name} and can't be relied on."
+    )
+
+
+PIVOT = Verb(
+    name="pivot",
+    label="Pivot",
+    permission="jobs.pivot_copyjob",
+    states=frozenset({State.MIRRORING}),
+    intended=State.PIVOTING,
+    consequence=_pivot_consequence,
+    not_yet="Possible once source and destination are in sync (mirroring).",
+)
+FINISH = Verb(
+    name="finish",
+    label="Finish",
+    permission="jobs.finish_copyjob",
+    states=frozenset({State.MIRRORING}),
+    intended=State.FINISHING,
+    consequence=_finish_consequence,
+    not_yet="Possible once source and destination are in sync (mirroring).",
+)
+CANCEL = Verb(
+    name="cancel",
+    label="Cancel",
+    permission="jobs.cancel_copyjob",
+    states=frozenset(
+        {
+            State.REQUESTED,
+            State.QUEUED,
+            State.STARTING,
+            State.COPYING,
+            State.MIRRORING,
+        }
+    ),
+    intended=State.CANCELLING,
+    consequence=_cancel_consequence,
+    not_yet="The copy is being ended already.",
+)
+VERBS = {verb.name: verb for verb in (PIVOT, FINISH, CANCEL)}
+SPEED_PERMISSION = "jobs.speed_copyjob"
+SPEED_STATES = frozenset({State.COPYING, State.MIRRORING})
+
+
+def perform(verb: Verb, job: CopyJob, actor: Actor, reason: str = "") -> None:
+    """Write the intent of `verb` and ask a worker to carry it out.
+
+    Denied or NotPossible (also when somebody else was first), with a refused entry in
+    the audit log.
+    """
+    must(actor, verb.permission, verb.name, job, verb.why_not(job, actor), reason)
+    never_started = job.state in (State.REQUESTED, State.QUEUED)
+    intended = State.CANCELLED if never_started else verb.intended
+    ending: dict[str, Any] = {
+        "ended_at" if never_started else "ending_at": timezone.now()
+    }
+    intent = verb.consequence(job)
+    moved = move(
+        job,
+        intended,
+        f"{verb.label} asked for by {actor.name}." + (f" {reason}" if reason else ""),
+        actor=actor,
+        audited={
+            "action": verb.name,
+            "outcome": Outcome.DONE if never_started else Outcome.ASKED,
+            "intent": intent,
+            "reason": reason,
+        },
+        **ending,
+    )
+    if not moved:
+        job.refresh_from_db()
+        refuse(
+            actor,
+            verb.name,
+            job,
+            NotPossible(
+                f"Somebody was first: the job is {State(job.state).label} now."
+            ),
+            reason,
+        )
+    if not never_started:
+        dispatch.call(job)
+
+
+def speed_why_not(job: CopyJob, actor: Actor | None = None) -> str:
+    """Return why the bandwidth can't be changed now, or an empty string."""
+    if actor is not None and not actor.may(SPEED_PERMISSION):
+        return "Your role does not allow you to change a copy's bandwidth."
+    if job.state in SPEED_STATES:
+        return ""
+    return f"The copy does not run: the job is {State(job.state).label}."
+
+
+def set_speed(
+    job: CopyJob, bytes_per_second: int, actor: Actor, reason: str = ""
+) -> None:
+    """Ask for another bandwidth (bytes/s, 0 for no limit) of a running copy."""
+    why_not = speed_why_not(job, actor)
+    must(actor, SPEED_PERMISSION, "speed", job, why_not, reason)
+    try:
+        check_bandwidth(bytes_per_second)
+    except InvalidOption as error:
+        wrong = Finding("options_make_sense", Level.STOP, error.text, "", "bandwidth")
+        invalid = Invalid([wrong])
+        refuse(actor, "speed", job, invalid, reason)
+    text = bandwidth_text(bytes_per_second)
+    with transaction.atomic():
+        audit.record(
+            actor,
+            "speed",
+            job,
+            Outcome.ASKED,
+            intent=f"bandwidth {text} ({bytes_per_second} bytes/s)",
+            reason=reason,
+        )
+        tell(job, f"Bandwidth {text} asked for by {actor.name}.", actor=actor)
+        dispatch.set_speed(job, bytes_per_second, actor.name)
