@@ -12,8 +12,14 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 from kombu.entity import Queue
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "blockcopy_web.settings")
+
+# A closed channel would give back what it had taken and not acknowledged. When Redis
+# was just lost that ends in an AttributeError, and the worker with it. Nothing needs to
+# be given back: the tick asks again.
+Channel.do_restore = False
 
 ENGINE_QUEUE = "engine"
 

@@ -257,7 +257,10 @@ LOGGING = {
             else structlog.processors.LogfmtRenderer(
                 key_order=["timestamp", "level", "logger", "event"]
             ),
-            "foreign_pre_chain": _shared_processors,
+            "foreign_pre_chain": [
+                *_shared_processors,
+                structlog.processors.format_exc_info,
+            ],
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
