@@ -29,10 +29,15 @@ ASKED_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Checked:
-    """What every rule said, and when the host was looked at."""
+    """What every rule said, and when the host was looked at.
+
+    `found` is the format of what lies at the destination, "" for nothing there or
+    where nobody could tell.
+    """
 
     findings: tuple[Finding, ...]
     at: datetime
+    found: str = ""
 
     @property
     def fresh(self) -> bool:
@@ -55,13 +60,16 @@ def result(key: str) -> Checked | None:
         return None
     told = json.loads(kept)
     found = tuple(findings_from_json(told["findings"]))
-    return Checked(found, datetime.fromisoformat(told["at"]))
+    at = datetime.fromisoformat(told["at"])
+    return Checked(found, at, told["found"])
 
 
-def keep(key: str, findings: Sequence[Finding]) -> None:
-    """Keep what was found, and tell the pages that wait for it."""
+def keep(key: str, findings: Sequence[Finding], found: str = "") -> None:
+    """Keep what was found (see Checked), and tell the pages that wait for it."""
     at = timezone.now().isoformat()
-    told = json.dumps({"findings": findings_to_json(findings), "at": at})
+    told = json.dumps(
+        {"findings": findings_to_json(findings), "at": at, "found": found}
+    )
     live.client().set(_key(key), told, ex=KEPT_SECONDS)
     live.taken_up(f"check:{key}")
     live.wake_check(key)

@@ -176,12 +176,14 @@ def check_copy(key: str, wanted: dict[str, Any]) -> None:
         request = request_from_json(wanted)
     except Disk.DoesNotExist:
         return  # the host was removed meanwhile
-    checks.keep(key, _judged(request))
+    findings, found = _judged(request)
+    checks.keep(key, findings, found)
 
 
-def _judged(request: CopyRequest) -> list[Finding]:
+def _judged(request: CopyRequest) -> tuple[list[Finding], str]:
+    """What every rule says, and the format of what lies at the destination."""
     if not examinable(request):
-        return preflight(request)
+        return preflight(request), ""
     host = request.disk.domain.host
     try:
         with reconcile.connect(host) as hypervisor:
@@ -194,11 +196,11 @@ def _judged(request: CopyRequest) -> list[Finding]:
     except HostUnreachable as error:
         reconcile.note_silence(host, error)
         host.refresh_from_db()
-        return preflight(request)
+        return preflight(request), ""
     except HypervisorError as error:
-        return [*preflight(request), not_examined(request, error)]
+        return [*preflight(request), not_examined(request, error)], ""
     reconcile.note_answer(host)
-    return preflight(request, evidence)
+    return preflight(request, evidence), evidence.destination.format
 
 
 @shared_task
