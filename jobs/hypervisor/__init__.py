@@ -11,13 +11,12 @@ from jobs.hypervisor.destination import (
     DestinationError,
     Secret,
     Server,
-    check,
-    check_bandwidth,
-    check_options,
     destination_from_json,
     destination_to_json,
-    to_xml,
 )
+from jobs.hypervisor.destination_check import check
+from jobs.hypervisor.destination_reading import from_xml
+from jobs.hypervisor.destination_xml import to_xml
 from jobs.hypervisor.errors import (
     AgentUnavailable,
     DestinationExists,
@@ -48,6 +47,13 @@ from jobs.hypervisor.events import (
 )
 from jobs.hypervisor.evidence import DirectoryFacts, Evidence, ImageFacts, Use
 from jobs.hypervisor.host import Hypervisor
+from jobs.hypervisor.options import (
+    check_bandwidth,
+    check_options,
+    flag_names,
+    options_for,
+    parameters,
+)
 from jobs.hypervisor.pool import close_all, connection
 from jobs.hypervisor.reasons import Reason, meaning
 from jobs.hypervisor.records import (
@@ -65,8 +71,15 @@ from jobs.hypervisor.records import (
     Progress,
     Started,
 )
+from jobs.hypervisor.versions import (
+    OLDEST_LIBVIRT,
+    host_support,
+    option_support,
+    version_text,
+)
 
 __all__ = [
+    "OLDEST_LIBVIRT",
     "Address",
     "AddressError",
     "AddressPolicy",
@@ -123,9 +136,16 @@ __all__ = [
     "connection",
     "destination_from_json",
     "destination_to_json",
+    "flag_names",
+    "from_xml",
+    "host_support",
     "meaning",
+    "option_support",
+    "options_for",
+    "parameters",
     "start_event_loop",
     "to_xml",
     "uri",
     "validate",
+    "version_text",
 ]

@@ -9,12 +9,8 @@ from __future__ import annotations
 import libvirt
 
 from jobs.hypervisor import domain_xml
-from jobs.hypervisor.destination import (
-    Destination,
-    check_bandwidth,
-    check_options,
-    to_xml,
-)
+from jobs.hypervisor.destination import Destination, DestinationError
+from jobs.hypervisor.destination_xml import to_xml
 from jobs.hypervisor.errors import (
     DestinationExists,
     DestinationUnusable,
@@ -26,8 +22,16 @@ from jobs.hypervisor.errors import (
     StillEnding,
 )
 from jobs.hypervisor.link import Link
-from jobs.hypervisor.records import CopyOptions, Identity, Mirror, Started
+from jobs.hypervisor.options import (
+    check_bandwidth,
+    check_options,
+    flags,
+    options_for,
+    parameters,
+)
+from jobs.hypervisor.records import CopyOptions, HostFacts, Identity, Mirror, Started
 from jobs.hypervisor.translation import options_translated
+from jobs.hypervisor.versions import require_support
 
 # libvirt itself gives up (68) when the domain is taken for 30 s.
 CHANGE_SECONDS = 35.0
@@ -47,23 +51,35 @@ def start(
     """See Hypervisor.start."""
     check_options(options)
     xml = to_xml(destination)
+    sent = options_for(destination, options)
+    if destination.source_type == "volume":
+        raise DestinationError("path", "The volume has no path: create it first.")
 
     def call(connection: libvirt.virConnect) -> Started:
+        require_support(options, _versions(connection))
         domain = connection.lookupByUUIDString(domain_uuid)
         domain_id = _require_disk(domain, disk)
         transient_job = bool(domain.isPersistent())
         with options_translated():
-            domain.blockCopy(
-                disk, xml, _parameters(options), _flags(options, transient_job)
-            )
+            domain.blockCopy(disk, xml, parameters(sent), flags(sent, transient_job))
         return Started(domain_id, transient_job, xml)
 
     try:
         return link.ask(START_SECONDS, call, about=domain_uuid)
     except DestinationExists as error:
-        if destination.kind == "file":
+        if destination.source_type != "block":
             raise
         raise _no_device(error) from error
+
+
+def _versions(connection: libvirt.virConnect) -> HostFacts:
+    return HostFacts(
+        hostname="",
+        uuid="",
+        hypervisor="",
+        libvirt_version=connection.getLibVersion(),
+        hypervisor_version=connection.getVersion(),
+    )
 
 
 def _no_device(error: HypervisorError) -> DestinationUnusable:
@@ -158,23 +174,3 @@ def _require_mirror(mirror: Mirror | None, identity: Identity) -> None:
             f"The disk's {mirror.job} job goes to {mirror.destination}, not to "
             f"{identity.destination}."
         )
-
-
-def _parameters(options: CopyOptions) -> dict[str, int]:
-    """Typed parameters, libvirt's defaults left out; the bandwidth is bytes/s here."""
-    values = {
-        libvirt.VIR_DOMAIN_BLOCK_COPY_BANDWIDTH: options.bandwidth,
-        libvirt.VIR_DOMAIN_BLOCK_COPY_GRANULARITY: options.granularity,
-        libvirt.VIR_DOMAIN_BLOCK_COPY_BUF_SIZE: options.buf_size,
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _flags(options: CopyOptions, transient_job: bool) -> int:
-    chosen = {
-        libvirt.VIR_DOMAIN_BLOCK_COPY_SHALLOW: options.shallow,
-        libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT: options.reuse_external,
-        libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB: transient_job,
-        libvirt.VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES: options.synchronous_writes,
-    }
-    return sum(flag for flag, wanted in chosen.items() if wanted)

@@ -1,24 +1,25 @@
-"""Typed destinations and options of a copy, and the XML that libvirt gets."""
+"""Typed destinations of a copy, and the one text by which places are compared."""
 
 from __future__ import annotations
 
-import posixpath
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from jobs.hypervisor.errors import DestinationUnusable, InvalidOption
-from jobs.hypervisor.records import CopyOptions
+from jobs.hypervisor.errors import DestinationUnusable
 
-KINDS = ("file", "block")
+KINDS = ("file", "block", "volume", "network")
+PROTOCOLS = ("nbd", "rbd", "iscsi", "gluster")
 FORMATS = ("raw", "qcow2")
-PATH_MAX = 4095
-NAME_MAX = 255
-SMALLEST_GRANULARITY = 512
-LARGEST_GRANULARITY = 64 * 1024 * 1024
-LARGEST_NUMBER = 2**63 - 1
 
-_SOURCE_ATTRIBUTE = {"file": "file", "block": "dev"}
+# What libvirt adds to a server without a port, and then shows in the live XML
+# (virStorageSourceNetworkDefaultPort). For rbd it adds none: librados has two.
+DEFAULT_PORTS = {"nbd": 10809, "iscsi": 3260, "gluster": 24007}
+
+# These would make one text of two places.
+_ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%?#&"})
 
 
 class DestinationError(DestinationUnusable):
@@ -60,7 +61,8 @@ class Destination:
     file: `path`, new or reused. block: `path` of a device that exists. volume: a
     `volume` to be created in `pool`; `path` is its path once it has been created.
     network: `name` (export, pool/image, IQN/LUN, volume/path) on `servers` by
-    `protocol`; `user` and `auth` sign in, `tls` is for nbd.
+    `protocol`; `user` and `auth` sign in, `tls` is for nbd (without it the host's own
+    default is taken).
 
     `encryption` is LUKS with the passphrase in that secret. `slice_size` bytes from
     `slice_offset` on are used of something larger; 0 is all of it. `backing` declares
@@ -88,9 +90,28 @@ class Destination:
     @property
     def location(self) -> str:
         """The text by which hosts' sources and mirrors are compared with it."""
+        if self.kind == "network":
+            return network_location(self.protocol or "", self.name, self.servers)
         if self.kind == "volume" and not self.path:
             return f"{self.pool}/{self.volume}"
         return self.path
+
+    @property
+    def source_type(self) -> Literal["file", "block", "volume", "network"]:
+        """The `type` that libvirt gets.
+
+        A created volume is a file or a device, since libvirt refuses volumes as
+        destinations. Which of the two, its path says: the volumes of logical, disk,
+        iscsi, scsi and mpath pools are below /dev, those of dir, fs and netfs pools
+        are not (/dev/shm is a file system of its own). "volume" only while there is
+        no path yet.
+        """
+        if self.kind != "volume" or not self.path:
+            return self.kind
+        folder, _, name = self.path.removeprefix("/dev/").partition("/")
+        in_memory = folder == "shm" and name
+        device = self.path.startswith("/dev/") and not in_memory
+        return "block" if device else "file"
 
 
 def destination_to_json(destination: Destination) -> dict[str, Any]:
@@ -113,45 +134,11 @@ def destination_from_json(kept: dict[str, Any]) -> Destination:
     return Destination(**{**kept, **nested})
 
 
-def check(destination: Destination) -> None:
-    """Raise DestinationError unless a host could make sense of it.
-
-    The formats are a list because libvirt would accept any (vmdk too), and the path
-    must be written in one way only, since identity is compared by its text.
-    """
-    if destination.kind not in KINDS:
-        raise DestinationError("kind", "The destination must be a file or a device.")
-    if destination.format not in FORMATS:
-        raise DestinationError("format", "The format must be raw or qcow2.")
-    _check_path(destination.path)
-
-
-def _check_path(path: str) -> None:
-    if not path:
-        raise DestinationError("path", "The destination has no path.")
-    if not path.startswith("/"):
-        raise DestinationError("path", "The destination must be an absolute path.")
-    if not path.isprintable():
-        raise DestinationError("path", "The path contains control characters.")
-    if path == "/":
-        raise DestinationError("path", "The destination must be a file or a device.")
-    if path != posixpath.normpath(path) or path.startswith("//"):
-        raise DestinationError(
-            "path", "The path must be written without “..”, “.”, “//” and a last “/”."
-        )
-    _check_lengths(path)
-
-
-def _check_lengths(path: str) -> None:
-    names = path.encode(errors="surrogateescape").split(b"/")
-    if max(map(len, names)) > NAME_MAX or sum(map(len, names)) > PATH_MAX - len(names):
-        raise DestinationError("path", "The path is too long.")
-
-
 def location(source: ElementTree.Element | None) -> str:
     """One text for a `<source>` of any type; "" for none.
 
-    Network sources become `protocol://host:port/name`, volumes `pool/volume`.
+    Network sources become `protocol://host:port,host:port/name`, Unix sockets follow
+    as `?socket=/path`, volumes are `pool/volume`.
     """
     if source is None:
         return ""
@@ -159,59 +146,49 @@ def location(source: ElementTree.Element | None) -> str:
         if value := source.get(attribute):
             return value
     if protocol := source.get("protocol"):
-        return _network_location(protocol, source)
+        servers = [_server(host) for host in source.iterfind("host")]
+        return network_location(protocol, source.get("name", ""), servers)
     if volume := source.get("volume"):
         return f"{source.get('pool', '')}/{volume}"
     return source.get("path", "")
 
 
-def _network_location(protocol: str, source: ElementTree.Element) -> str:
-    name = source.get("name", "")
-    host = source.find("host")
-    if host is None:
-        return f"{protocol}:///{name}"
-    if socket := host.get("socket"):
-        return f"{protocol}+unix:///{name}?socket={socket}"
-    port = f":{host.get('port')}" if host.get("port") else ""
-    return f"{protocol}://{host.get('name', '')}{port}/{name}"
+def _server(host: ElementTree.Element) -> Server:
+    port = host.get("port", "")
+    return Server(
+        host.get("name", ""),
+        int(port) if port.isdecimal() else None,
+        host.get("socket", ""),
+    )
 
 
-def to_xml(destination: Destination) -> str:
-    """The `<disk>` for virDomainBlockCopy, checked.
+def network_location(protocol: str, name: str, servers: Iterable[Server]) -> str:
+    """One text for a place on a network, whether libvirt wrote it down or a person.
 
-    Always with a driver type: without one libvirt takes the source's format, and
-    probes a reused file, which a guest could have forged.
+    Ports that libvirt would add are added, names of hosts are in lower case, numeric
+    addresses in their shortest form. The order of the servers counts.
     """
-    check(destination)
-    disk = ElementTree.Element("disk", type=destination.kind)
-    attribute = _SOURCE_ATTRIBUTE[destination.kind]
-    ElementTree.SubElement(disk, "source", {attribute: destination.path})
-    ElementTree.SubElement(disk, "driver", type=destination.format)
-    return ElementTree.tostring(disk, encoding="unicode")
+    hosts, sockets = [], []
+    for server in servers:
+        if server.socket:
+            sockets.append(f"socket={server.socket.translate(_ESCAPES)}")
+        else:
+            hosts.append(_authority(protocol, server))
+    if protocol == "iscsi" and "/" not in name:
+        name += "/0"  # so QEMU takes it
+    scheme = f"{protocol}+unix" if sockets and not hosts else protocol
+    query = f"?{'&'.join(sockets)}" if sockets else ""
+    return f"{scheme}://{','.join(hosts)}/{name.translate(_ESCAPES)}{query}"
 
 
-def check_options(options: CopyOptions) -> None:
-    """Raise InvalidOption for a value that libvirt or QEMU would refuse."""
-    _check_granularity(options.granularity)
-    _check_number("bandwidth", options.bandwidth)
-    _check_number("buf_size", options.buf_size)
+def _authority(protocol: str, server: Server) -> str:
+    port = DEFAULT_PORTS.get(protocol) if server.port is None else server.port
+    return _host_text(server.name) + ("" if port is None else f":{port}")
 
 
-def check_bandwidth(bytes_per_second: int) -> None:
-    """Raise InvalidOption unless it is 0 (unlimited) up to 2**63 - 1 bytes/s."""
-    _check_number("bandwidth", bytes_per_second)
-
-
-def _check_granularity(value: int) -> None:
-    _check_number("granularity", value)
-    if value & (value - 1):
-        raise InvalidOption.of("granularity", "granularity must be a power of two.")
-    if value and not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
-        raise InvalidOption.of(
-            "granularity", "granularity must be between 512 bytes and 64 MiB."
-        )
-
-
-def _check_number(field: str, value: int) -> None:
-    if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
-        raise InvalidOption.of(field, f"{field} must be a whole number, 0 to 2⁶³ - 1.")
+def _host_text(name: str) -> str:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower()
+    return f"[{address}]" if address.version == 6 else str(address)

@@ -79,7 +79,7 @@ def test_hostile_path(path: str) -> None:
         ("path", Destination("file", "/n" * 2100, "raw")),
         ("format", Destination("file", "/images/b", "vmdk")),  # type: ignore[arg-type]
         ("format", Destination("file", "/images/b", "")),  # type: ignore[arg-type]
-        ("kind", Destination("volume", "/images/b", "raw")),  # type: ignore[arg-type]
+        ("kind", Destination("tape", "/images/b", "raw")),  # type: ignore[arg-type]
     ],
 )
 def test_refused(field: str, destination: Destination) -> None:
@@ -147,7 +147,7 @@ def test_bandwidth_alone() -> None:
         (
             "<source protocol='rbd' name='p/i'><host name='m1'/><host name='m2'/>"
             "</source>",
-            "rbd://m1/p/i",
+            "rbd://m1,m2/p/i",
         ),
         ("<source protocol='rbd' name='p/i'/>", "rbd:///p/i"),
         ("<source type='unix' path='/vhost.sock'/>", "/vhost.sock"),

@@ -1,0 +1,135 @@
+"""XML that people wrote: bounded, without entities, and read to the last attribute."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from jobs.hypervisor.destination import DestinationError
+
+LONGEST_XML = 64 * 1024
+DEEPEST_XML = 64
+LONGEST_NAME = 60
+
+# What is in another place than where many write it.
+_ELSEWHERE = {("disk", tag): "source" for tag in ("auth", "encryption", "slices")}
+
+
+def wrong(message: str) -> DestinationError:
+    return DestinationError("xml", message)
+
+
+def parse(text: str) -> Node:
+    """The root. Raises DestinationError for what is too long, too deep or no XML."""
+    if len(text.encode(errors="replace")) > LONGEST_XML:
+        raise wrong("The XML is longer than 64 KiB: keep only the destination.")
+    parser = ElementTree.XMLParser(target=_Bounded())  # noqa: S314  see _Bounded
+    try:
+        parser.feed(text)
+        return Node(parser.close())
+    except (ElementTree.ParseError, UnicodeError) as error:
+        raise wrong(f"The XML cannot be read ({error}): correct it.") from error
+
+
+class _Bounded(ElementTree.TreeBuilder):
+    """Refuses entities by refusing what could declare them, and endless nesting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise wrong("The XML declares a document type: remove <!DOCTYPE>.")
+
+    def start(self, tag: str, attrs: dict[str, str]) -> Element:
+        self._depth += 1
+        if self._depth > DEEPEST_XML:
+            raise wrong(
+                f"The XML is nested too deeply: {DEEPEST_XML} elements at most."
+            )
+        return super().start(tag, attrs)
+
+    def end(self, tag: str) -> Element:
+        self._depth -= 1
+        return super().end(tag)
+
+
+class Node:
+    """An element of which everything has to be taken before `end` is content."""
+
+    def __init__(self, element: Element) -> None:
+        self.tag = element.tag[:LONGEST_NAME]
+        self._text = (element.text or "").strip()
+        self._attributes = dict(element.attrib)
+        self._children = list(element)
+        if any((child.tail or "").strip() for child in element):
+            raise self._has_text()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left in it."""
+        return not (self._text or self._attributes or self._children)
+
+    def attribute(self, name: str, otherwise: str = "") -> str:
+        return self._attributes.pop(name, otherwise)
+
+    def one_of(self, name: str, allowed: tuple[str, ...], otherwise: str = "") -> str:
+        """An attribute that has few values."""
+        value = self.attribute(name, otherwise)
+        if value not in allowed:
+            seen = f", not “{value[:LONGEST_NAME]}”" if value else ""
+            raise wrong(
+                f"“{name}” of <{self.tag}> must be {' or '.join(allowed)}{seen}."
+            )
+        return value
+
+    def number(self, name: str) -> int | None:
+        text = self.attribute(name)
+        return whole_number(text, f"“{name}” of <{self.tag}>") if text else None
+
+    def text(self) -> str:
+        text, self._text = self._text, ""
+        return text
+
+    def all(self, tag: str) -> list[Node]:
+        found = [child for child in self._children if child.tag == tag]
+        self._children = [child for child in self._children if child.tag != tag]
+        return [Node(child) for child in found]
+
+    def only(self, tag: str) -> Node | None:
+        found = self.all(tag)
+        if len(found) > 1:
+            raise wrong(f"<{self.tag}> has more than one <{tag}>: keep one.")
+        return found[0] if found else None
+
+    def need(self, tag: str) -> Node:
+        found = self.only(tag)
+        if found is None:
+            raise wrong(f"<{self.tag}> has no <{tag}>: add it.")
+        return found
+
+    def end(self) -> None:
+        """Refuse, by its name, whatever was not taken."""
+        for name in self._attributes:
+            raise wrong(
+                f"The attribute “{name[:LONGEST_NAME]}” of <{self.tag}> cannot be used "
+                "for a destination: remove it."
+            )
+        for child in self._children:
+            place = _ELSEWHERE.get((self.tag, child.tag))
+            remedy = f"write it inside <{place}>" if place else "remove it"
+            raise wrong(
+                f"<{child.tag[:LONGEST_NAME]}> in <{self.tag}> cannot be used for a "
+                f"destination: {remedy}."
+            )
+        if self._text:
+            raise self._has_text()
+
+    def _has_text(self) -> DestinationError:
+        return wrong(f"There is text in <{self.tag}>: remove it.")
+
+
+def whole_number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19:
+        raise wrong(f"{what} must be a whole number.")
+    return int(text)
