@@ -149,6 +149,7 @@ def _not_started(
         actor=SYSTEM,
         level=Level.ERROR,
         audited=refused,
+        untouched=True,
         ended_at=timezone.now(),
         failure=cause,
         remedy=remedy,
@@ -174,6 +175,7 @@ def _cancelled_meanwhile(job: CopyJob, message: str, refused: dict[str, Any]) ->
             message,
             actor=SYSTEM,
             audited={**cancelled, "detail": message},
+            untouched=True,
             ended_at=timezone.now(),
         )
 

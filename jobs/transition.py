@@ -1,6 +1,7 @@
 """Carrying a transition out: a conditional update, its event and its audit entry.
 
-All three in one transaction. Whoever comes second changes nothing.
+All in one transaction, at an end with the ledger of what is left on the storage.
+Whoever comes second changes nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from typing import Any
 
 from django.db import transaction
 
-from jobs import audit, live
+from jobs import audit, leftovers, live
 from jobs.actor import Actor
-from jobs.lifecycle import State, is_legal
+from jobs.lifecycle import ENDED, State, is_legal
 from jobs.models import CopyJob, JobEvent
+from jobs.resolve import Side
 
 Level = JobEvent.Level
 
@@ -25,13 +27,17 @@ def move(
     actor: Actor,
     level: JobEvent.Level = Level.INFO,
     audited: dict[str, Any] | None = None,
+    side: Side = Side.SOURCE,
+    untouched: bool = False,
     **fields: Any,
 ) -> bool:
     """Move `job` from the state it was read in to `new`; False if it was elsewhere.
 
     `fields` are set in the same update. With `audited` (the arguments of
-    `audit.record`) an audit entry is appended too. `job` is changed in memory only
-    when the update took place. ValueError for a transition that does not exist.
+    `audit.record`) an audit entry is appended too. At an end the ledger notes what is
+    left: `side` says which file the guest is on, `untouched` that the host refused
+    the start and made nothing. `job` is changed in memory only when the update took
+    place. ValueError for a transition that does not exist.
     """
     old = State(job.state)
     if not is_legal(old, new):
@@ -45,6 +51,8 @@ def move(
         tell(job, message, actor=actor, level=level, old=old, new=new)
         if audited is not None:
             audit.record(actor, about=job, **audited)
+        if new in ENDED:
+            leftovers.note(job, new, side, untouched=untouched)
     return True
 
 

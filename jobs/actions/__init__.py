@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from jobs.actions.copies import ask_check, request_copy
 from jobs.actions.hosts import save_host, sync_host, test_host
+from jobs.actions.leftovers import (
+    REMOVE_PERMISSION,
+    removal_consequence,
+    removal_why_not,
+    remove_leftover,
+    withdraw_removal,
+    withdrawal_why_not,
+)
 from jobs.actions.refusal import ActionError, Denied, Invalid, NotPossible
 from jobs.actions.verbs import (
     CANCEL,
@@ -27,6 +35,7 @@ __all__ = [
     "CANCEL",
     "FINISH",
     "PIVOT",
+    "REMOVE_PERMISSION",
     "SPEED_PERMISSION",
     "SPEED_STATES",
     "VERBS",
@@ -38,10 +47,15 @@ __all__ = [
     "Verb",
     "ask_check",
     "perform",
+    "removal_consequence",
+    "removal_why_not",
+    "remove_leftover",
     "request_copy",
     "save_host",
     "set_speed",
     "speed_why_not",
     "sync_host",
     "test_host",
+    "withdraw_removal",
+    "withdrawal_why_not",
 ]

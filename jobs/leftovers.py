@@ -1,0 +1,211 @@
+"""The ledger of what jobs left on the hosts' storage, and what still uses it.
+
+`note` writes a row in the transaction in which a job ends. Whether anything uses a
+leftover is never stored: it is asked of the inventory whenever it matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from jobs import audit
+from jobs.actor import SYSTEM
+from jobs.lifecycle import State
+from jobs.models import CopyJob, Disk, Domain, Host, Leftover
+from jobs.resolve import Side
+
+Kind = Leftover.Kind
+
+
+# --- Noting -------------------------------------------------------------------------
+
+
+def note(
+    job: CopyJob, new: State, side: Side = Side.SOURCE, *, untouched: bool = False
+) -> None:
+    """Write down what `job`, which just came to its end `new`, has left behind.
+
+    `side` says where the guest is: that file is never a leftover. `untouched`: the
+    host refused the start and left nothing. Call it in the end's own transaction;
+    a second call changes nothing.
+    """
+    for left in _left_by(job, new, side, untouched=untouched):
+        leftover, added = Leftover.objects.get_or_create(
+            job=job,
+            location=left.location,
+            defaults={
+                "host_id": job.host_id,
+                "host_name": job.host_name,
+                "kind": left.kind,
+                "storage_kind": left.storage_kind,
+                "ours": left.ours,
+            },
+        )
+        if added:
+            _close_earlier(leftover)
+            if left.ours and left.kind == Kind.PARTIAL and new == State.FAILED:
+                _ask_by_ourselves(leftover)
+
+
+@dataclass(frozen=True)
+class _Left:
+    kind: Leftover.Kind
+    location: str
+    storage_kind: str
+    ours: bool = False
+
+
+def _left_by(
+    job: CopyJob, new: State, side: Side, *, untouched: bool
+) -> Iterator[_Left]:
+    if job.libvirt_id is None or untouched:
+        if job.created_volume:
+            yield _destination(job, Kind.PARTIAL)
+    elif side == Side.UNKNOWN:
+        yield from _source(job, Kind.UNCERTAIN)
+        yield _destination(job, Kind.UNCERTAIN)
+    elif side == Side.DESTINATION:
+        yield from _source(job, Kind.SOURCE)
+    else:
+        yield _destination(job, Kind.COPY if new == State.COPIED else Kind.PARTIAL)
+
+
+def _destination(job: CopyJob, kind: Leftover.Kind) -> _Left:
+    if job.created_volume:
+        return _Left(kind, job.created_volume["path"], "volume", ours=True)
+    return _Left(kind, job.destination, job.destination_kind)
+
+
+def _source(job: CopyJob, kind: Leftover.Kind) -> Iterator[_Left]:
+    if job.source:
+        disk = Disk.objects.filter(domain=job.domain_id, target=job.disk).first()
+        yield _Left(kind, job.source, (disk and disk.source_kind) or "file")
+
+
+def _close_earlier(leftover: Leftover) -> None:
+    """One place is one row: what an earlier job left there is not there any more."""
+    earlier = Leftover.objects.there().filter(
+        host=leftover.host_id, location=leftover.location
+    )
+    earlier.exclude(pk=leftover.pk).update(
+        removed_at=timezone.now(),
+        closing=f"Job {leftover.job_id} used the place again and is listed for it.",
+    )
+
+
+def _ask_by_ourselves(leftover: Leftover) -> None:
+    """The one removal that nobody has to ask for: a failed job's own volume."""
+    leftover.removal_asked_at = timezone.now()
+    leftover.removal_asked_by = SYSTEM.name
+    leftover.removal_reason = "The console made this volume for a copy that failed."
+    leftover.save()
+    audit.record(
+        SYSTEM,
+        "remove leftover",
+        leftover,
+        audit.Outcome.ASKED,
+        intent=f"Delete {leftover.location} on {leftover.host_name}.",
+        reason=leftover.removal_reason,
+    )
+
+
+# --- What uses a leftover -------------------------------------------------------------
+
+
+def uses_of(leftovers: Iterable[Leftover]) -> dict[int, list[str]]:
+    """Return who uses each leftover, by its number, as far as the inventory knows.
+
+    Only those in use are in the answer. A fixed number of queries.
+    """
+    rows = list(leftovers)
+    found = _users({row.location for row in rows})
+    return {row.pk: found[row.location] for row in rows if row.location in found}
+
+
+def _users(locations: set[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for disk in _disks_that_name(locations):
+        for location, how in _parts(disk):
+            words = f"{disk.domain.name} on {disk.domain.host} ({disk.target}: {how})"
+            if location in locations and words not in found.setdefault(location, []):
+                found[location].append(words)
+    for job in _jobs_that_need(locations):
+        for location, how in ((job.source, "source"), (job.destination, "destination")):
+            if location in locations:
+                words = f"job {job.pk}, which is active (its {how})"
+                found.setdefault(location, []).append(words)
+    return {location: users for location, users in found.items() if users}
+
+
+def _disks_that_name(locations: set[str]) -> QuerySet[Disk]:
+    named = Q(source__in=locations) | Q(persistent_source__in=locations)
+    return (
+        Disk.objects.filter(
+            named | Q(mirror__in=locations) | Q(chain__location__in=locations),
+            gone_at=None,
+            domain__gone_at=None,
+        )
+        .select_related("domain__host")
+        .prefetch_related("chain")
+        .distinct()
+    )
+
+
+def _parts(disk: Disk) -> Iterator[tuple[str, str]]:
+    yield disk.source, "source"
+    yield disk.persistent_source or "", "persistent definition"
+    yield disk.mirror, "destination of a copy"
+    for link in disk.chain.all():
+        if link.depth:
+            yield link.location, "backing file"
+
+
+def _jobs_that_need(locations: set[str]) -> QuerySet[CopyJob]:
+    return CopyJob.objects.active().filter(
+        Q(source__in=locations) | Q(destination__in=locations)
+    )
+
+
+# --- Proof that nothing does ----------------------------------------------------------
+
+
+def proof(leftover: Leftover) -> list[str]:
+    """Return what speaks against removing it now; nothing if all hosts say it is free.
+
+    For one whose removal was asked for: each enabled host must have told everything
+    that it has since then.
+    """
+    users = uses_of([leftover]).get(leftover.pk, [])
+    return [
+        *(f"{leftover.location} is used by {user}." for user in users),
+        *(_silence(host) for host in hosts_to_tell(leftover)),
+        *(
+            f"{domain.name} on {domain.host} did not say what it uses."
+            for domain in _unread()
+        ),
+    ]
+
+
+def hosts_to_tell(leftover: Leftover) -> QuerySet[Host]:
+    """Return the hosts that have not told what they use since the asking."""
+    told = Q(inventory_began_at__gte=leftover.removal_asked_at)
+    return Host.objects.filter(enabled=True).exclude(told).select_related("site")
+
+
+def _silence(host: Host) -> str:
+    return f"{host} did not say what it uses{_because(host)}"
+
+
+def _because(host: Host) -> str:
+    return f": {host.error}" if host.error else "."
+
+
+def _unread() -> QuerySet[Domain]:
+    """Domains that exist but were stuck when their host's inventory was read."""
+    return Domain.objects.filter(
+        host__enabled=True, gone_at=None, seen_at__lt=F("host__synced_at")
+    ).select_related("host")
