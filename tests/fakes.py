@@ -16,6 +16,7 @@ from jobs.hypervisor import (
     Address,
     AddressPolicy,
     AgentUnavailable,
+    ChainLink,
     CopyOptions,
     Destination,
     DestinationExists,
@@ -24,7 +25,6 @@ from jobs.hypervisor import (
     DiskNotFound,
     DiskObservation,
     DomainFacts,
-    DomainNotFound,
     DomainNotRunning,
     DomainObservation,
     HostBusy,
@@ -38,7 +38,6 @@ from jobs.hypervisor import (
     Mirror,
     NoJob,
     NotReady,
-    PoolFacts,
     Progress,
     Refused,
     Started,
@@ -47,6 +46,7 @@ from jobs.hypervisor import (
     check_options,
     to_xml,
 )
+from tests.fake_storage import FakeStorage, require_domain
 
 MIB = 1024 * 1024
 
@@ -74,6 +74,7 @@ class FakeDisk:
     read_only: bool = False
     shareable: bool = False
     copy: FakeCopy | None = None
+    chain: tuple[ChainLink, ...] = ()
 
 
 @dataclass
@@ -85,21 +86,21 @@ class FakeDomain:
     disks: dict[str, FakeDisk]
     state: str = "running"
     follows: bool = True  # whether a pivot rewrites the persistent definition
+    snapshots: tuple[str, ...] = ()
+    checkpoints: int = 0
+    backup: bool = False
     file_systems: int | None = None  # those of a guest with an agent
     frozen: bool = False
 
 
 @dataclass
-class FakeHypervisor:
+class FakeHypervisor(FakeStorage):
     """One host. `calls` holds the verbs that were called, in order, refused or not.
 
     `files` are the paths that exist, `stuck` the UUIDs whose QEMU does not answer.
     """
 
     name: str = "alder"
-    domains: dict[str, FakeDomain] = field(default_factory=dict)
-    pools: tuple[PoolFacts, ...] = ()
-    files: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
     unreachable: bool = False
     calls: list[str] = field(default_factory=list)
@@ -197,7 +198,7 @@ class FakeHypervisor:
         uuid = str(uuids.uuid5(uuids.NAMESPACE_DNS, self.name))
         return HostFacts(self.name, uuid, "QEMU", 9_000_000, 7_002_000)
 
-    def inventory(self) -> Inventory:
+    def inventory(self, *, transient_pools: bool = False) -> Inventory:
         self._begin("inventory")
         domains = tuple(self._domain_facts(domain) for domain in self.domains.values())
         return Inventory(self.facts(), domains, self.pools)
@@ -323,9 +324,7 @@ class FakeHypervisor:
             raise HostUnreachable("Connection refused", code=38)
 
     def _domain(self, uuid: str) -> FakeDomain:
-        if uuid not in self.domains:
-            raise DomainNotFound(code=42)
-        return self.domains[uuid]
+        return require_domain(self.domains, uuid)
 
     def _agent(self, uuid: str) -> FakeDomain:
         domain = self._domain(uuid)
@@ -416,5 +415,6 @@ def _disk_facts(disk: FakeDisk, persistent: bool, answers: bool) -> DiskFacts:
         capacity=size,
         allocation=size,
         physical=size,
+        chain=disk.chain,
         mirror=_mirror(disk.copy),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from jobs.hypervisor import blockcopy
+from jobs.hypervisor import agent, blockcopy, making, probe, removing
 from jobs.hypervisor.destination import Destination
+from jobs.hypervisor.evidence import Evidence, ImageFacts
 from jobs.hypervisor.inventory import facts, inventory
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.observation import observe
 from jobs.hypervisor.records import (
+    ChainLink,
     CopyOptions,
     DomainObservation,
     HostFacts,
@@ -31,8 +33,12 @@ class Hypervisor(Protocol):
     def facts(self) -> HostFacts:
         """Who the host is."""
 
-    def inventory(self) -> Inventory:
-        """All domains, their disks, and the storage pools."""
+    def inventory(self, *, transient_pools: bool = False) -> Inventory:
+        """All domains, their disks, and the storage pools.
+
+        The backing chains of domains that are off are those that pools know, or
+        transient ones where no pool covers the directory.
+        """
 
     def observe(
         self, domain_uuid: str, progress_of: Collection[str] = ()
@@ -63,10 +69,61 @@ class Hypervisor(Protocol):
     def end(self, identity: Identity) -> None:
         """Ask for the mirror's end on the source side; does not wait for it."""
 
+    def freeze(self, domain_uuid: str) -> int:
+        """Freeze the guest's file systems by its agent; returns how many.
+
+        AgentUnavailable, or another answer that is no: nothing is frozen. NoAnswer or
+        HostUnreachable: the guest may be frozen, now or soon. Thaw it in any case.
+        """
+
+    def thaw(self, domain_uuid: str) -> int:
+        """Thaw the guest's file systems; returns how many were frozen until now.
+
+        AgentUnavailable: they may be frozen still.
+        """
+
     def repair_persistent(self, identity: Identity, source: str) -> bool:
         """After a pivot: make the persistent definition name the destination too.
 
         Does so only if it still names `source` for that disk; True if it was changed.
+        """
+
+    def examine(
+        self,
+        domain_uuid: str,
+        disk: str,
+        destination: Destination,
+        *,
+        transient_pools: bool = False,
+    ) -> Evidence:
+        """Look up everything that speaks for or against this copy, changing nothing.
+
+        What could not be known is None and told in `unknown`; a domain that is not
+        there is None. Raises HostUnreachable only. Where no storage pool covers a
+        directory, a transient one may look into it with `transient_pools`.
+        """
+
+    def image(self, location: str, *, transient_pools: bool = False) -> ImageFacts:
+        """What lies at one place now; `exists` None where that can't be known."""
+
+    def create_volume(
+        self, destination: Destination, capacity: int, backing: ChainLink | None = None
+    ) -> str:
+        """Create a volume destination, thin, of exactly `capacity` bytes virtual size.
+
+        Returns its path: a file in a directory or file system pool, a device in a
+        logical or disk pool. Raises DestinationExists if the name is taken, and
+        DestinationUnusable; nothing is left behind then. After HostUnreachable or
+        NoAnswer it may have been created, or be created yet.
+        """
+
+    def delete_image(
+        self, location: str, *, kind: str, transient_pools: bool = False
+    ) -> None:
+        """Remove one file or volume for good, unless a domain of this host names it.
+
+        `kind` is "file", "block" or "volume". Raises DestinationUnusable with the
+        reason: not there, not a file, in use, or not known whether it is.
         """
 
 
@@ -79,8 +136,8 @@ class LibvirtHypervisor:
     def facts(self) -> HostFacts:
         return facts(self._link)
 
-    def inventory(self) -> Inventory:
-        return inventory(self._link)
+    def inventory(self, *, transient_pools: bool = False) -> Inventory:
+        return inventory(self._link, transient_pools=transient_pools)
 
     def observe(
         self, domain_uuid: str, progress_of: Collection[str] = ()
@@ -105,5 +162,38 @@ class LibvirtHypervisor:
     def end(self, identity: Identity) -> None:
         blockcopy.end(self._link, identity)
 
+    def freeze(self, domain_uuid: str) -> int:
+        return agent.freeze(self._link, domain_uuid)
+
+    def thaw(self, domain_uuid: str) -> int:
+        return agent.thaw(self._link, domain_uuid)
+
     def repair_persistent(self, identity: Identity, source: str) -> bool:
         return repair_persistent(self._link, identity, source)
+
+    def examine(
+        self,
+        domain_uuid: str,
+        disk: str,
+        destination: Destination,
+        *,
+        transient_pools: bool = False,
+    ) -> Evidence:
+        return probe.examine(
+            self._link, domain_uuid, disk, destination, transient_pools=transient_pools
+        )
+
+    def image(self, location: str, *, transient_pools: bool = False) -> ImageFacts:
+        return probe.image(self._link, location, transient_pools=transient_pools)
+
+    def create_volume(
+        self, destination: Destination, capacity: int, backing: ChainLink | None = None
+    ) -> str:
+        return making.create_volume(self._link, destination, capacity, backing)
+
+    def delete_image(
+        self, location: str, *, kind: str, transient_pools: bool = False
+    ) -> None:
+        removing.delete_image(
+            self._link, location, kind=kind, transient_pools=transient_pools
+        )

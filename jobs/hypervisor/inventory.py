@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import libvirt
 
 from jobs.hypervisor import domain_xml
+from jobs.hypervisor.chains import with_chain
 from jobs.hypervisor.errors import (
     DomainNotFound,
     HostBusy,
@@ -20,6 +21,7 @@ from jobs.hypervisor.errors import (
     HypervisorError,
 )
 from jobs.hypervisor.link import Link
+from jobs.hypervisor.looking import Look
 from jobs.hypervisor.observation import (
     DAEMON_SECONDS,
     QEMU_SECONDS,
@@ -53,20 +55,21 @@ def facts(link: Link) -> HostFacts:
     return link.ask(FACTS_SECONDS, call)
 
 
-def inventory(link: Link) -> Inventory:
+def inventory(link: Link, *, transient_pools: bool = False) -> Inventory:
     """See Hypervisor.inventory."""
     host = facts(link)
     domains: list[DomainFacts] = []
     unread: list[str] = []
-    for uuid in link.ask(DAEMON_SECONDS, _domain_uuids):
-        try:
-            domains.append(_domain(link, uuid))
-        except DomainNotFound:
-            continue  # it has gone since the list was read
-        except HostUnreachable:
-            raise
-        except HypervisorError:
-            unread.append(uuid)
+    with Look(link, transient_pools) as look:
+        for uuid in link.ask(DAEMON_SECONDS, _domain_uuids):
+            try:
+                domains.append(domain_facts(link, uuid, look))
+            except DomainNotFound:
+                continue  # it has gone since the list was read
+            except HostUnreachable:
+                raise
+            except HypervisorError:
+                unread.append(uuid)
     return Inventory(host, tuple(domains), pools(link), tuple(unread))
 
 
@@ -74,8 +77,11 @@ def _domain_uuids(connection: libvirt.virConnect) -> list[str]:
     return [domain.UUIDString() for domain in connection.listAllDomains()]
 
 
-def _domain(link: Link, uuid: str) -> DomainFacts:
-    """One domain; without sizes where its QEMU or its storage does not answer."""
+def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
+    """One domain; without sizes where its QEMU or its storage does not answer.
+
+    `look` follows the chains of a domain that is off.
+    """
     read = link.ask(DAEMON_SECONDS, lambda c: _read(c, uuid), about=f"{uuid} XML")
     domain, live, state, lasting = read
     targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
@@ -83,17 +89,21 @@ def _domain(link: Link, uuid: str) -> DomainFacts:
         sizes = link.ask(QEMU_SECONDS, lambda c: _sizes(c, domain, targets), about=uuid)
     except HostBusy:
         sizes = {}
+    number = domain_xml.domain_id(live)
+    disks = [
+        _disk(target, disk, (lasting or {}).get(target), sizes)
+        for target, disk in domain_xml.disks(live).items()
+    ]
+    if number is None:
+        disks = [with_chain(look, disk) for disk in disks]
     return DomainFacts(
         uuid=uuid,
         name=domain.name(),
-        domain_id=domain_xml.domain_id(live),
+        domain_id=number,
         state=state_name(state[0]),
         state_reason=state[1],
         persistent=lasting is not None,
-        disks=tuple(
-            _disk(target, disk, (lasting or {}).get(target), sizes)
-            for target, disk in domain_xml.disks(live).items()
-        ),
+        disks=tuple(disks),
     )
 
 

@@ -12,6 +12,8 @@ from jobs.hypervisor.records import PoolFacts
 LIST_SECONDS = 25.0
 # A pool on a network file system that is away can hang.
 POOL_SECONDS = 5.0
+# The transient pools of looks at directories that no pool covers; never shown.
+PREFIX = "blockcopy-look-"
 
 
 def pools(link: Link) -> tuple[PoolFacts, ...]:
@@ -27,7 +29,11 @@ def pools(link: Link) -> tuple[PoolFacts, ...]:
 
 
 def _uuids(connection: libvirt.virConnect) -> list[str]:
-    return [pool.UUIDString() for pool in connection.listAllStoragePools()]
+    return [
+        pool.UUIDString()
+        for pool in connection.listAllStoragePools()
+        if not pool.name().startswith(PREFIX)
+    ]
 
 
 def _pool(link: Link, uuid: str) -> PoolFacts | None:
@@ -42,13 +48,18 @@ def _pool(link: Link, uuid: str) -> PoolFacts | None:
 
 def _read(connection: libvirt.virConnect, uuid: str) -> PoolFacts:
     pool = connection.storagePoolLookupByUUIDString(uuid)
-    active = bool(pool.isActive())
-    if active:
+    if pool.isActive():
         _refresh(pool)
+    return pool_facts(pool)
+
+
+def pool_facts(pool: libvirt.virStoragePool) -> PoolFacts:
+    """What libvirt knows of the pool at the moment."""
+    active = bool(pool.isActive())
     _, capacity, allocation, available = pool.info()
     description = domain_xml.parse(pool.XMLDesc())
     return PoolFacts(
-        uuid=uuid,
+        uuid=pool.UUIDString(),
         name=pool.name(),
         kind=description.get("type", ""),
         active=active,

@@ -54,7 +54,9 @@ class DiskFacts:
     `source` is the live source of a running domain and the persistent one of a domain
     that is off; "" for an empty drive. `persistent_source` is None where there is no
     persistent definition, or where that definition has no such target. The sizes are
-    None where the host could not tell. `chain` is below the source, top first.
+    None where the host could not tell. `chain` is below the source, top first; where it
+    is not `chain_known`, there may be more: of a domain that is off it is what storage
+    pools know.
     """
 
     target: str
@@ -71,6 +73,7 @@ class DiskFacts:
     physical: int | None = None
     chain: tuple[ChainLink, ...] = ()
     mirror: Mirror | None = None
+    chain_known: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Which disks of a host's domains, running or shut off, have to do with a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from xml.etree.ElementTree import Element
+
+import libvirt
+
+from jobs.hypervisor import domain_xml
+from jobs.hypervisor.chains import chain_below
+from jobs.hypervisor.errors import DomainNotFound, HostUnreachable, HypervisorError
+from jobs.hypervisor.evidence import ImageFacts, Use
+from jobs.hypervisor.looking import Look
+from jobs.hypervisor.volumes import same_place
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A domain's XML: `live` of a running one, `lasting` of a persistent one."""
+
+    uuid: str
+    name: str
+    live: Element | None
+    lasting: Element | None
+
+
+def definitions(look: Look) -> list[Definition]:
+    """All domains of the host. One that does not answer is noted as not known."""
+    try:
+        uuids = look.ask(_uuids, "domains")
+    except HostUnreachable:
+        raise
+    except HypervisorError as error:
+        look.note(f"The host's domains could not be read: {error.text}")
+        return []
+    found = (_definition(look, uuid) for uuid in uuids)
+    return [definition for definition in found if definition is not None]
+
+
+def uses_of(
+    look: Look, image: ImageFacts, domains: list[Definition]
+) -> tuple[Use, ...]:
+    """Everything of these domains that is at the image's place, or is its file."""
+    return tuple(_matching(look, image, domains))
+
+
+def _uuids(connection: libvirt.virConnect) -> list[str]:
+    return [domain.UUIDString() for domain in connection.listAllDomains()]
+
+
+def _definition(look: Look, uuid: str) -> Definition | None:
+    def read(connection: libvirt.virConnect) -> Definition:
+        domain = connection.lookupByUUIDString(uuid)
+        shown = domain_xml.parse(domain.XMLDesc())
+        name = shown.findtext("name", uuid)
+        if domain_xml.domain_id(shown) is None:
+            return Definition(uuid, name, None, shown)
+        if not domain.isPersistent():
+            return Definition(uuid, name, shown, None)
+        inactive = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        return Definition(uuid, name, shown, domain_xml.parse(inactive))
+
+    try:
+        return look.ask(read, f"{uuid} XML")
+    except DomainNotFound:
+        return None
+    except HostUnreachable:
+        raise
+    except HypervisorError as error:
+        look.note(f"The disks of domain {uuid} could not be read: {error.text}")
+        return None
+
+
+def _matching(
+    look: Look, image: ImageFacts, domains: list[Definition]
+) -> Iterator[Use]:
+    for definition in domains:
+        for use in dict.fromkeys(_places(look, definition)):
+            if same_place(use.location, image.location):
+                yield replace(use, fingerprint=image.fingerprint)
+            elif image.exists is not False and use.location.startswith("/"):
+                mark = look.image(use.location).fingerprint
+                if mark and mark == image.fingerprint:
+                    yield replace(use, fingerprint=mark)
+
+
+def _places(look: Look, definition: Definition) -> Iterator[Use]:
+    """Where a domain's disks are, would be at the next start, or are copied to."""
+    live = domain_xml.disks(definition.live) if definition.live is not None else {}
+    lasting = (
+        domain_xml.disks(definition.lasting) if definition.lasting is not None else {}
+    )
+    for target, disk in live.items():
+        yield from _of_live(definition, target, disk)
+    for target, disk in lasting.items():
+        here = domain_xml.source(disk)
+        running = live.get(target)
+        if here and (running is None or domain_xml.source(running) != here):
+            how = "persistent source" if definition.live is not None else "source"
+            yield _use(definition, target, how, here)
+            format_ = domain_xml.format_of(disk)
+            for link in chain_below(look, here, format_).links:
+                yield _use(definition, target, "backing file", link.location)
+
+
+def _of_live(definition: Definition, target: str, disk: Element) -> Iterator[Use]:
+    if here := domain_xml.source(disk):
+        yield _use(definition, target, "source", here)
+    for link in domain_xml.chain(disk):
+        yield _use(definition, target, "backing file", link.location)
+    mirror = domain_xml.mirror(disk)
+    if mirror is not None and mirror.destination:
+        yield _use(definition, target, "mirror", mirror.destination)
+        below = disk.find("mirror")
+        if below is not None:
+            for link in domain_xml.chain(below):
+                yield _use(definition, target, "backing file", link.location)
+
+
+def _use(definition: Definition, target: str, how: str, location: str) -> Use:
+    return Use(
+        definition.uuid,
+        definition.name,
+        target,
+        how,
+        location,
+        running=definition.live is not None,
+    )

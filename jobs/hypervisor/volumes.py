@@ -1,0 +1,103 @@
+"""A storage pool's volume, read: what an image is, and which images are one file."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from jobs.hypervisor.evidence import ImageFacts
+
+
+def image_facts(location: str, volume: Element) -> ImageFacts:
+    """The volume's `<volume>` as facts about `location`, by which it was looked up.
+
+    The format is what the header says, and a guest may have written that header.
+    """
+    kind = volume.get("type", "file")
+    return ImageFacts(
+        location=location,
+        exists=True,
+        kind={"netdir": "dir"}.get(kind, kind),
+        format=_attribute(volume, "./target/format", "type"),
+        capacity=_bytes(volume, "capacity"),
+        allocation=_bytes(volume, "allocation"),
+        backing=backing_location(volume.findtext("./backingStore/path", "")),
+        backing_format=_attribute(volume, "./backingStore/format", "type"),
+        encrypted=volume.find("./target/encryption") is not None,
+        fingerprint=_fingerprint(volume, kind),
+    )
+
+
+def backing_location(path: str) -> str:
+    """Where a backing file is; libvirt has made relative paths absolute already.
+
+    QEMU also writes `json:{…}` and `file:…` for what is an ordinary file; whatever else
+    it writes is left as it is.
+    """
+    if path.startswith("json:"):
+        return _json_file(path) or path
+    return without_dots(path.removeprefix("file://").removeprefix("file:"))
+
+
+def without_dots(path: str) -> str:
+    """An absolute path without “.” and “//”; “..” may go through a link: it stays."""
+    if not path.startswith("/"):
+        return path
+    names = [name for name in path.split("/") if name not in ("", ".")]
+    return "/" + "/".join(names)
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two locations are written as the same place."""
+    if one.startswith("/") and other.startswith("/"):
+        return posixpath.normpath(one) == posixpath.normpath(other)
+    return one == other
+
+
+def _json_file(path: str) -> str:
+    """The file that QEMU's `json:` names, in either of the two ways of nesting."""
+    try:
+        described = json.loads(path.removeprefix("json:"))
+    except (ValueError, RecursionError):
+        return ""
+    while isinstance(described, dict):
+        name = described.get("filename") or described.get("file.filename")
+        if isinstance(name, str):
+            return without_dots(name) if name.startswith("/") else ""
+        described = _inner(described)
+    return ""
+
+
+def _inner(described: dict[str, Any]) -> object:
+    return described.get("file")
+
+
+def _fingerprint(volume: Element, kind: str) -> str:
+    """The same for every name of one file, and as good as never for two files.
+
+    Of a file the times of its last changes, to the nanosecond, and its sizes, since
+    libvirt tells no inode; without the allocation, which some file systems correct
+    later without touching the times. Of a device libvirt's own key.
+    """
+    if kind == "block":
+        return f"device {volume.findtext('key', '')}"
+    times = [volume.findtext(f"./target/timestamps/{name}", "") for name in _TIMES]
+    if kind != "file" or not all(times[:2]):
+        return ""
+    sizes = [volume.findtext(name, "") for name in ("capacity", "physical")]
+    return " ".join(["file", *times, *sizes])
+
+
+_TIMES = ("mtime", "ctime", "btime")
+
+
+def _attribute(volume: Element, path: str, name: str) -> str:
+    found = volume.find(path)
+    return found.get(name, "") if found is not None else ""
+
+
+def _bytes(volume: Element, name: str) -> int | None:
+    text = volume.findtext(name, "")
+    return int(text) if text.isdigit() else None
