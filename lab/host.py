@@ -14,6 +14,7 @@ import tempfile
 import uuid as uuids
 from pathlib import Path
 from typing import Self
+from xml.etree import ElementTree
 
 from lab.cell import Cell, LabError
 from lab.sockets import SocketFolder
@@ -30,6 +31,7 @@ _CAPABILITIES = Path(__file__).resolve().parent.parent / "var/cache/capabilities
 _QEMU_CONF = """\
 stdio_handler = "file"
 security_driver = "none"
+nbd_tls_x509_cert_dir = "{certificates}"
 """
 
 
@@ -83,14 +85,22 @@ class PrivateHost:
         return self.directory / "images"
 
     @property
+    def certificates(self) -> Path:
+        """The folder for what QEMU shows to, and asks of, NBD servers with TLS."""
+        return self.directory / "pki"
+
+    @property
     def capabilities(self) -> Path:
         """What libvirt remembers of QEMU's capabilities, one file per binary."""
         return self.directory / "cache/libvirt/qemu/cache/capabilities"
 
     def _write_folders(self, configuration: str) -> None:
-        for folder in ("config/libvirt", "data", "cache", "images", "serial", "log"):
+        folders = ("config/libvirt", "data", "cache", "images", "serial", "log", "pki")
+        for folder in folders:
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
-        (self.directory / "config/libvirt/qemu.conf").write_text(_QEMU_CONF)
+        (self.directory / "config/libvirt/qemu.conf").write_text(
+            _QEMU_CONF.format(certificates=self.certificates)
+        )
         (self.directory / "libvirtd.conf").write_text(
             f'host_uuid = "{self.uuid}"\n{configuration}'
         )
@@ -205,6 +215,19 @@ class PrivateHost:
         self.virsh("pool-define-as", name, "dir", "--target", target)
         self.virsh("pool-start", name)
         self.virsh("pool-autostart", name)
+
+    def define_secret(self, passphrase: str, usage: str) -> str:
+        """Define a secret with a value; returns its UUID. `usage` is its other name."""
+        uuid = str(uuids.uuid4())
+        secret = ElementTree.Element("secret", ephemeral="no", private="yes")
+        ElementTree.SubElement(secret, "uuid").text = uuid
+        use = ElementTree.SubElement(secret, "usage", type="volume")
+        ElementTree.SubElement(use, "volume").text = usage
+        text = ElementTree.tostring(secret, encoding="unicode")
+        self.virsh("secret-define", "/dev/stdin", text=text)
+        value = ("--file", "/dev/stdin", "--plain")
+        self.virsh("secret-set-value", uuid, *value, text=passphrase)
+        return uuid
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,9 +1,10 @@
-"""Folders for Unix sockets, whose paths must be short."""
+"""Folders for Unix sockets, whose paths must be short, and ports that are free."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
+import socket
 import tempfile
 import weakref
 from pathlib import Path
@@ -44,3 +45,11 @@ class SocketFolder:
         """Remove the folder if it is a temporary one."""
         if self._temporary:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from lab.cell import PATH, LabError
 from lab.host import PrivateHost
 from lab.redis import PrivateRedis
 from lab.service import Service
+from lab.sockets import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -191,11 +191,3 @@ def procfile_commands() -> dict[str, str]:
     """The command of each process of the Procfile."""
     lines = (PROJECT / "Procfile").read_text().splitlines()
     return dict(line.split(": ", 1) for line in lines if line)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
