@@ -6,9 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.console.storage import EXTENSIONS, pool_of
-from jobs.hypervisor import CopyOptions, DestinationError, to_xml
+from jobs.hypervisor import (
+    CopyOptions,
+    Destination,
+    DestinationError,
+    HostFacts,
+    flag_names,
+    option_support,
+    options_for,
+    parameters,
+    to_xml,
+)
 from jobs.lifecycle import WhenReady
-from jobs.models import StoragePool
+from jobs.models import Host, StoragePool
 from jobs.preflight import CopyRequest
 from jobs.units import bandwidth_text, bytes_text
 
@@ -27,38 +37,61 @@ class Preview:
 
 def preview_of(request: CopyRequest, pools: Iterable[StoragePool]) -> Preview:
     """Return the preview of `request`; it starts nothing and asks no host."""
-    pool = pool_of(request.destination.path, pools)
+    pool = _pool_of(request.destination, list(pools))
+    options = options_for(request.destination, request.options)
     return Preview(
         consequence=consequence(request),
         xml=_xml(request),
-        flags=_flags(request),
-        parameters=_parameters(request.options),
+        flags=flag_names(options, request.disk.domain.persistent),
+        parameters=_parameters(options),
         pool=pool,
-        hints=tuple(_hints(request, pool)),
+        hints=tuple(_hints(request)),
     )
+
+
+def _pool_of(destination: Destination, pools: list[StoragePool]) -> StoragePool | None:
+    if destination.kind == "volume":
+        named = (pool for pool in pools if pool.name == destination.pool)
+        return next(named, None)
+    return pool_of(destination.path, pools)
 
 
 def consequence(request: CopyRequest) -> str:
     """Say in one or two sentences what starting the copy will lead to."""
-    disk, path = request.disk, request.destination.path or "the destination"
+    disk, where = request.disk, place(request.destination) or "the destination"
     name = disk.domain.name
     size = f" ({bytes_text(disk.capacity)})" if disk.capacity else ""
-    begins = f"{name} keeps running while {disk.target}{size} is copied to {path}"
+    begins = f"{name} keeps running while {disk.target}{size} is copied to {where}"
+    if request.destination.kind == "volume":
+        volume = request.destination.volume
+        begins = f"The volume {volume} is made for it, then {begins}"
     if request.when_ready == WhenReady.PIVOT:
         return (
-            f"{begins}. As soon as both sides are in sync, {name} runs from {path} "
+            f"{begins}. As soon as both sides are in sync, {name} runs from {where} "
             f"without anybody asked; {disk.source} stays and goes stale."
         )
     if request.when_ready == WhenReady.FINISH:
+        frozen = (
+            "with the guest's file systems frozen, if its agent answers"
+            if request.consistent
+            else "as after a power cut"
+        )
         return (
             f"{begins}. As soon as both sides are in sync the mirror ends: {name} "
-            f"stays on {disk.source}, and {path} is kept as it is at that moment, as "
-            "after a power cut."
+            f"stays on {disk.source}, and {where} is kept as it is at that moment, "
+            f"{frozen}."
         )
     return (
         f"{begins}, then mirrored. {name} stays on {disk.source} until a person "
         "pivots, finishes or cancels."
     )
+
+
+def place(destination: Destination) -> str:
+    """Return where the copy goes as a person says it; empty while it is nowhere."""
+    if destination.kind == "volume" and destination.volume:
+        return f"{destination.volume} in the pool {destination.pool}"
+    return destination.location
 
 
 def _xml(request: CopyRequest) -> str:
@@ -68,50 +101,41 @@ def _xml(request: CopyRequest) -> str:
         return ""
 
 
-def _flags(request: CopyRequest) -> tuple[str, ...]:
-    """Return libvirt's names for the flags of virDomainBlockCopy."""
-    options = request.options
-    named = (
-        ("SHALLOW", options.shallow),
-        ("REUSE_EXT", options.reuse_external),
-        ("TRANSIENT_JOB", request.disk.domain.persistent),
-        ("SYNCHRONOUS_WRITES", options.synchronous_writes),
-    )
-    return tuple(f"VIR_DOMAIN_BLOCK_COPY_{name}" for name, given in named if given)
-
-
 def _parameters(options: CopyOptions) -> tuple[tuple[str, int, str], ...]:
     """Return name, exact value and its reading of what is not left to libvirt."""
-    given = (
-        ("bandwidth", options.bandwidth, bandwidth_text(options.bandwidth)),
-        ("granularity", options.granularity, bytes_text(options.granularity)),
-        ("buf-size", options.buf_size, bytes_text(options.buf_size)),
-    )
-    return tuple(entry for entry in given if entry[1])
-
-
-def _hints(request: CopyRequest, pool: StoragePool | None) -> Iterable[str]:
-    destination, disk = request.destination, request.disk
-    if pool is not None and disk.capacity and pool.available < disk.capacity:
-        yield (
-            f"{pool.name} has {bytes_text(pool.available)} free, the disk can grow to "
-            f"{bytes_text(disk.capacity)}. A copy that runs out of space fails; the "
-            "guest goes on."
+    return tuple(
+        (
+            name,
+            value,
+            bandwidth_text(value) if name == "bandwidth" else bytes_text(value),
         )
+        for name, value in parameters(options).items()
+    )
+
+
+def lacking(host: Host) -> dict[str, str]:
+    """Return for each option why `host` lacks it, "" for what it has.
+
+    What a host that was never seen can do is not known: nothing is greyed then.
+    """
+    if host.libvirt_version is None or host.hypervisor_version is None:
+        return {}
+    return option_support(
+        HostFacts(
+            hostname=host.reported_name,
+            uuid=host.uuid,
+            hypervisor=host.hypervisor,
+            libvirt_version=host.libvirt_version,
+            hypervisor_version=host.hypervisor_version,
+        )
+    )
+
+
+def _hints(request: CopyRequest) -> Iterable[str]:
+    destination = request.destination
     for file_format, extension in EXTENSIONS.items():
-        named_so = destination.path.endswith(f".{extension}")
+        named_so = (destination.path or destination.volume).endswith(f".{extension}")
         if named_so and file_format != destination.format:
             yield f"The name ends in .{extension}, the format is {destination.format}."
     if destination.kind == "block" and not destination.path.startswith("/dev/"):
         yield "Block devices are usually below /dev."
-    if disk.shareable:
-        yield (
-            f"Other domains may write to {disk.target} too; what they write is not "
-            "mirrored."
-        )
-    if request.options.reuse_external:
-        yield (
-            "The file must have exactly the disk's size inside, "
-            f"{bytes_text(disk.capacity)}; with any other the copy fails after its "
-            "start."
-        )

@@ -106,9 +106,30 @@
   document.addEventListener("pointercancel", released);
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { elt, verb, triggeringEvent } = event.detail.requestConfig;
-    if (verb !== "get" || performance.now() - pressedAt > PRESS_MS) return;
+    const looks = verb === "get" || elt.hasAttribute("data-live");
+    if (!looks || performance.now() - pressedAt > PRESS_MS) return;
     event.preventDefault();
     if (triggeringEvent) postponed.set(elt, triggeringEvent.type);
+  });
+
+  // --- A form that is checked while one types: no answer to what it said before ---
+
+  document.addEventListener("input", ({ target }) => {
+    const form = target.closest?.("form[data-live]");
+    if (!form) return;
+    htmx.trigger(form, "htmx:abort");
+    form.querySelector("[data-key]")?.setAttribute("aria-busy", "true");
+  });
+
+  // --- A button that writes its value into a field ---
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-fills]");
+    if (!button) return;
+    event.preventDefault();
+    const field = document.getElementById(button.dataset.fills);
+    field.value = button.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   });
 
   // --- Progress for screen readers, politely and seldom ---

@@ -3,10 +3,13 @@
 // A region is an element with data-live="job-12 hosts" (the template tag `live`). The
 // stream only says what changed; the region is then fetched and morphed. It says
 // "beat" when it begins and each 15 seconds, and every region is fetched then too, so
-// that nothing is stale for longer even when nobody sends a wake-up.
+// that nothing is stale for longer even when nobody sends a wake-up. A wake-up with a
+// key is for the region in which that key stands. A region that says data-asking waits
+// for an answer: it is fetched again and again until it has it, unless it just is.
 (() => {
   "use strict";
   const POLL_MS = 3000;
+  const ASK_MS = 600;
   const HIDDEN_POLL_MS = 30000;
   const RETRY_MS = 2000;
   const SILENCE_MS = 40000; // the stream beats each 15 s
@@ -20,9 +23,19 @@
   const regions = () => [...document.querySelectorAll("[data-live]")];
   const topicsOf = (region) => region.dataset.live.split(" ").filter(Boolean);
 
-  function refresh(topic) {
+  function refresh(topic, key) {
     for (const region of regions()) {
-      if (!topic || topicsOf(region).includes(topic)) htmx.trigger(region, "live");
+      if (topic && !topicsOf(region).includes(topic)) continue;
+      if (key && !region.querySelector(`[data-key="${CSS.escape(key)}"]`)) continue;
+      htmx.trigger(region, "live");
+    }
+  }
+
+  function askAgain() {
+    if (document.hidden) return;
+    for (const waiting of document.querySelectorAll("[data-asking]")) {
+      const region = waiting.closest("[data-live]");
+      if (!region.matches(".htmx-request")) htmx.trigger(region, "live");
     }
   }
 
@@ -58,9 +71,9 @@
       refresh();
     });
     for (const topic of topics) {
-      stream.addEventListener(topic, () => {
+      stream.addEventListener(topic, (event) => {
         alive();
-        refresh(topic);
+        refresh(topic, JSON.parse(event.data).key);
       });
     }
     stream.addEventListener("toast", (event) => {
@@ -105,6 +118,7 @@
   document.addEventListener("visibilitychange", visibilityChanged);
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", (event) => event.persisted && open());
+  window.setInterval(askAgain, ASK_MS);
   window.setInterval(() => {
     if (stream && Date.now() - heard > SILENCE_MS) broken();
   }, 5000);

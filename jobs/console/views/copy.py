@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,18 +12,30 @@ from django.views.decorators.http import require_http_methods, require_safe
 from jobs import actions
 from jobs.actor import from_request
 from jobs.console import fleet
-from jobs.console.forms import CopyForm
-from jobs.console.page import Request, needs, wants
-from jobs.console.preview import preview_of
-from jobs.console.storage import places, pool_of, pools_of, suggested_destination
+from jobs.console.copy_form import FORMATS, CopyForm
+from jobs.console.page import Request, needs, wants, wants_fragment
+from jobs.console.preview import lacking, preview_of
+from jobs.console.storage import (
+    places,
+    pool_of,
+    pools_of,
+    suggested_destination,
+    suggested_volume,
+)
+from jobs.console.verdict import Verdict, format_found, verdict_of
 from jobs.lifecycle import WhenReady
-from jobs.models import CopyJob, Disk, StoragePool
-from jobs.preflight import problems
+from jobs.models import Disk, StoragePool
+from jobs.models.job import AtLimit
+from jobs.preflight import Level
 
 MAY_START = "jobs.start_copyjob"
 DENIED = "Your role does not allow you to start a copy."
 # Domains shown to choose from; typing narrows them.
 CHOICES = 30
+# The buttons of the form that only change or check it.
+NOT_A_START = frozenset({"check", "place", "fit"})
+# So long (seconds) a page waits for the host's answer where nothing can come later.
+ANSWER_SECONDS = 1.5
 
 
 @require_safe
@@ -51,63 +61,106 @@ def copy_new(request: Request) -> HttpResponse:
 def disk_copy(request: Request, pk: int) -> HttpResponse:
     """GET: the form and what it would do, filled from the address. POST: start it.
 
-    A GET starts nothing, so the page asks for its own preview while one types. Nor
-    does a POST with `check` (the Enter key, and pages without JavaScript) or with
-    `place` (another destination); both keep everything that was typed.
+    A GET starts nothing. Nor does a POST with `check` (while one types, the Enter
+    key, and pages without JavaScript), with `place` (another destination) or `fit`
+    (another buf-size); they keep everything that was typed, and ask the host.
     """
     disk = get_object_or_404(Disk.objects.select_related("domain__host__site"), pk=pk)
     pools = list(pools_of(disk.domain.host))
-    if request.method == "POST" and not {"check", "place"} & request.POST.keys():
-        form = CopyForm(request.POST, disk)
-        job = _started(request, form)
-        if job is not None:
-            messages.success(request, f"Job {job.pk} was requested.")
-            return redirect("job", job.pk)
-        return _page(request, form, pools, status=422)
-    form = CopyForm(_typed(request, disk, pools), disk)
-    form.oppose(problems(form.wanted))
-    return _page(request, form, pools)
-
-
-def _typed(request: Request, disk: Disk, pools: list[StoragePool]) -> dict[str, Any]:
     if request.method != "POST":
-        return {**_defaults(disk, pools), **request.GET.dict()}
-    typed: dict[str, Any] = request.POST.dict()
-    return {**typed, "destination": typed.get("place") or typed.get("destination")}
+        return _page(request, CopyForm(_defaults(request, disk, pools), disk, pools))
+    if NOT_A_START & request.POST.keys():
+        form = _form(request, _typed(request), disk, pools)
+        patience = 0 if wants_fragment(request) else ANSWER_SECONDS
+        return _page(request, form, asks=True, patience=patience)
+    return _start(request, disk, pools)
 
 
-def _defaults(disk: Disk, pools: list[StoragePool]) -> dict[str, Any]:
-    known = disk.format in ("raw", "qcow2")
+def _typed(request: Request) -> QueryDict:
+    typed = request.POST.copy()
+    for button, field in (("place", "destination"), ("fit", "buf_size")):
+        if typed.get(button):
+            typed.setlist(field, typed.getlist(button))
+    return typed
+
+
+def _defaults(request: Request, disk: Disk, pools: list[StoragePool]) -> QueryDict:
+    """Return what the address says, over what suits most."""
+    known = disk.format in FORMATS
     file_format = disk.format if known else "qcow2"
     today = timezone.localdate()
-    return {
-        "destination": suggested_destination(disk, pools, file_format, today),
-        "destination_kind": "file",
-        "format": file_format,
-        "when_ready": WhenReady.WAIT,
-    }
+    pool, volume = suggested_volume(disk, pools, file_format, today)
+    filled = QueryDict(mutable=True)
+    filled.update(
+        {
+            "destination": suggested_destination(disk, pools, file_format, today),
+            "destination_kind": "file",
+            "pool": pool,
+            "volume": volume,
+            "protocol": "nbd",
+            "format": "same" if known else file_format,
+            "when_ready": WhenReady.WAIT.value,
+            "at_limit": AtLimit.FLAG.value,
+        }
+    )
+    for name, values in request.GET.lists():
+        filled.setlist(name, values)
+    return filled
 
 
-def _started(request: Request, form: CopyForm) -> CopyJob | None:
-    """Start what the form asks for; None with the reasons beside its fields."""
-    if not form.is_valid():
-        form.oppose(problems(form.wanted))
-        return None
-    try:
-        return actions.request_copy(form.wanted, from_request(request))
-    except actions.Denied as error:
-        raise PermissionDenied(str(error)) from error
-    except actions.Invalid as error:
-        form.oppose(error.problems)
-        return None
+def _form(
+    request: Request, typed: QueryDict, disk: Disk, pools: list[StoragePool]
+) -> CopyForm:
+    """Return the form; where the format is to be what is there, as last looked up."""
+    form = CopyForm(typed, disk, pools)
+    if not form.asks_what_is_there or not request.user.has_perm(MAY_START):
+        return form
+    found = format_found(form, from_request(request), ANSWER_SECONDS)
+    return CopyForm(typed, disk, pools, found=found) if found else form
+
+
+def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpResponse:
+    """Start what the form asks for; or say why not, beside its fields."""
+    actor = from_request(request)
+    form = _form(request, request.POST.copy(), disk, pools)
+    may = request.user.has_perm(MAY_START)
+    # What only the host knows is better said here than by a job that fails.
+    verdict = verdict_of(form, actor, may, ANSWER_SECONDS)
+    if form.is_valid():
+        try:
+            job = actions.request_copy(form.wanted, actor)
+        except actions.Denied as error:
+            raise PermissionDenied(str(error)) from error
+        except actions.Invalid as error:
+            form.oppose(each for each in error.problems if each.level == Level.STOP)
+        else:
+            messages.success(request, f"Job {job.pk} was requested.")
+            return redirect("job", job.pk)
+    elif not may:
+        raise PermissionDenied(DENIED)
+    return _page(request, form, verdict=verdict, status=422)
 
 
 def _page(
-    request: Request, form: CopyForm, pools: list[StoragePool], *, status: int = 200
+    request: Request,
+    form: CopyForm,
+    *,
+    asks: bool = False,
+    patience: float = 0.0,
+    verdict: Verdict | None = None,
+    status: int = 200,
 ) -> HttpResponse:
-    disk = form.disk
+    """Show the form with what is known of the copy; `asks`: ask the host, too."""
+    may = request.user.has_perm(MAY_START)
+    if verdict is None:
+        actor = from_request(request)
+        verdict = verdict_of(form, actor, may and asks, patience)
+    form.oppose(shown.finding for shown in verdict.stops)
     fragment = wants(request, "preview")
     part = "#preview" if fragment else ""
+    disk = form.disk
+    host = disk.domain.host
+    pools = list(pools_of(host))
     return render(
         request,
         f"console/copy.html{part}",
@@ -115,14 +168,15 @@ def _page(
             "form": form,
             "disk": disk,
             "domain": disk.domain,
-            "host": disk.domain.host,
-            "pools": pools,
+            "host": host,
             "places": places(form.wanted.destination.path, pools),
             "pool": pool_of(disk.source, pools),
             "chain": disk.chain.all(),
+            "verdict": verdict,
             "preview": preview_of(form.wanted, pools),
+            "lacking": lacking(host),
             "live_errors": fragment,
-            "denied": "" if request.user.has_perm(MAY_START) else DENIED,
+            "denied": "" if may else DENIED,
         },
         status=status,
     )

@@ -23,7 +23,7 @@ from jobs import live
 from jobs.console.page import Request
 from jobs.lifecycle import ENDED, State
 
-TOPIC = re.compile(r"(jobs|hosts|(job|host|domain)-\d{1,18})\Z")
+TOPIC = re.compile(r"(jobs|hosts|checks|(job|host|domain)-\d{1,18})\Z")
 MOST_TOPICS = 50
 # Progress moves a region at most so often; a change of state at once.
 PROGRESS_SECONDS = 0.9
@@ -53,7 +53,8 @@ async def events(topics: frozenset[str]) -> AsyncIterator[str]:
     """Yield the server-sent events for `topics`; ends when Redis goes away.
 
     "beat" when the stream begins and at least each 15 seconds, a topic's name when it
-    changed, "toast" for a job that a person may want to know about wherever they are.
+    changed ("checks" with the key of the request that a host has answered), "toast"
+    for a job that a person may want to know about wherever they are.
     """
     sender = Sender(topics)
     yield "retry: 2000\n\n"
@@ -84,7 +85,9 @@ class Sender:
         named = [topic for topic in topics_of(wake) if topic in self.topics]
         if wake["kind"] == "progress":
             named = [topic for topic in named if self._due(topic)]
-        text = "".join(map(event, named)) + self._toast(wake)
+        data = {"key": wake["key"]} if wake["kind"] == "check" else {}
+        text = "".join(event(topic, json.dumps(data)) for topic in named)
+        text += self._toast(wake)
         if text:
             self.sent = time.monotonic()
         elif time.monotonic() - self.sent > BEAT_SECONDS:
@@ -107,6 +110,8 @@ class Sender:
 
 def topics_of(wake: Wake) -> list[str]:
     """Return the topics that a wake-up touches."""
+    if wake["kind"] == "check":
+        return ["checks"]
     host = f"host-{wake['host']}"
     if wake["kind"] == "host":
         return [host, "hosts"]

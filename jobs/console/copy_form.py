@@ -1,0 +1,376 @@
+"""The form of a new copy: where to, in which format, how, and until when."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+
+from jobs.console.fields import SecondsField, SecretField, ServersField, SizeField
+from jobs.console.forms import Obstacle, prepare
+from jobs.console.storage import takes_volumes
+from jobs.hypervisor import (
+    CopyOptions,
+    Destination,
+    DestinationError,
+    destination_to_json,
+    from_xml,
+)
+from jobs.lifecycle import WhenReady
+from jobs.models import Disk, StoragePool
+from jobs.models.job import AtLimit
+from jobs.preflight import CopyRequest, Finding
+from jobs.units import bytes_text
+
+FORMATS = ("raw", "qcow2")
+# The fields that each kind of destination has, the one of its place first.
+KIND_FIELDS: dict[str, tuple[str, ...]] = {
+    "file": ("destination", "reuse_external"),
+    "block": ("destination",),
+    "volume": ("volume", "pool", "target_zeroed"),
+    "network": ("name", "protocol", "servers", "tls", "user", "auth", "reuse_external"),
+    "xml": ("xml", "reuse_external"),
+}
+PROTOCOL_FIELDS: dict[str, tuple[str, ...]] = {
+    "nbd": ("tls",),
+    "rbd": ("user", "auth"),
+    "iscsi": ("user", "auth"),
+    "gluster": (),
+}
+_MORE = ("encryption", "slice_offset", "slice_size")
+_FLAGS = ("shallow", "synchronous_writes", "reuse_external", "target_zeroed")
+_NUMBERS = ("bandwidth", "granularity", "buf_size")
+_LIMITS = ("stall_limit", "total_limit")
+_DESTINATION_FIELDS = frozenset(
+    {
+        *("destination", "path", "pool", "volume", "protocol", "servers", "name"),
+        *("tls", "user", "auth", "format", *_MORE),
+    }
+)
+# With the default buf-size a copy moves by 16 MiB at a time.
+DEFAULT_STEP = 16 * 2**20
+MOST_ACCEPTED = 40
+_PLAIN_TEXT = {"spellcheck": "false", "autocomplete": "off"}
+
+
+class CopyForm(forms.Form):
+    """Where a disk is copied to, and how. Always bound: defaults are filled in.
+
+    What speaks against the copy comes from preflight, beside the same fields. `found`
+    is the format of what lies at the destination, "" while nobody has looked.
+    """
+
+    destination_kind = forms.ChoiceField(
+        choices=[
+            ("file", "File"),
+            ("block", "Block device"),
+            ("volume", "Storage volume"),
+            ("network", "Network"),
+            ("xml", "Raw XML"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    destination = forms.CharField(
+        required=False, max_length=4096, widget=forms.TextInput(attrs=_PLAIN_TEXT)
+    )
+    pool = forms.ChoiceField(required=False)
+    volume = forms.CharField(
+        required=False, max_length=255, widget=forms.TextInput(attrs=_PLAIN_TEXT)
+    )
+    protocol = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("nbd", "NBD"),
+            ("rbd", "Ceph RBD"),
+            ("iscsi", "iSCSI"),
+            ("gluster", "Gluster"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    servers = ServersField()
+    name = forms.CharField(
+        required=False, max_length=1024, widget=forms.TextInput(attrs=_PLAIN_TEXT)
+    )
+    tls = forms.BooleanField(
+        required=False,
+        label="TLS",
+        help_text="With the certificates that QEMU on the host is set up with.",
+    )
+    user = forms.CharField(
+        required=False, max_length=255, widget=forms.TextInput(attrs=_PLAIN_TEXT)
+    )
+    auth = SecretField(help_text="UUID or usage of a secret that the host has.")
+    xml = forms.CharField(
+        required=False,
+        strip=True,
+        max_length=65536,
+        widget=forms.Textarea(attrs={"rows": 9, "spellcheck": "false"}),
+        help_text="A <disk> with <source> and <driver>. What libvirt would not read "
+        "is refused by its name.",
+    )
+    encryption = SecretField(
+        help_text="Encrypts with LUKS: UUID or usage of the secret on the host that "
+        "holds the passphrase. Empty for none.",
+    )
+    slice_offset = SizeField(help_text="Where the disk begins. Empty for the start.")
+    slice_size = SizeField(
+        help_text="How much of it is the disk: the disk's exact size, where the device "
+        "is larger. Empty for all of it.",
+    )
+    format = forms.ChoiceField(
+        choices=[
+            ("same", "same as the source"),
+            ("raw", "raw"),
+            ("qcow2", "qcow2"),
+            ("found", "what the file is"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    reuse_external = forms.BooleanField(
+        required=False,
+        help_text="Write into what is there already. What is in it is overwritten.",
+    )
+    when_ready = forms.ChoiceField(choices=WhenReady.choices, widget=forms.RadioSelect)
+    consistent = forms.BooleanField(
+        required=False,
+        help_text="The guest agent freezes the guest's file systems for the moment in "
+        "which the mirror ends. Without it the copy is as after a power cut.",
+    )
+    shallow = forms.BooleanField(
+        required=False,
+        help_text="Copy the top of the backing chain only; the copy keeps using the "
+        "same backing file.",
+    )
+    synchronous_writes = forms.BooleanField(
+        required=False,
+        help_text="The guest's writes wait for both sides. The copy surely becomes "
+        "ready; the guest's disk is as slow as the slower side meanwhile.",
+    )
+    target_zeroed = forms.BooleanField(
+        required=False,
+        help_text="The new volume reads as zeros, so nothing is zeroed first.",
+    )
+    bandwidth = SizeField(
+        help_text="For example 100 MiB or 1.5 GB each second. Empty for no limit."
+    )
+    granularity = SizeField(
+        help_text="A power of two, 512 bytes to 64 MiB. Empty for libvirt's default.",
+    )
+    buf_size = SizeField(
+        label="buf-size", help_text="Bytes in flight. Empty for libvirt's default."
+    )
+    stall_limit = SecondsField(
+        help_text="Time without any progress, for example 10m. Empty for no limit."
+    )
+    total_limit = SecondsField(
+        help_text="Time until both sides are in sync, for example 2h. Empty for none."
+    )
+    at_limit = forms.ChoiceField(
+        required=False, choices=AtLimit.choices, widget=forms.RadioSelect
+    )
+    reason = forms.CharField(
+        required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        disk: Disk,
+        pools: Iterable[StoragePool] = (),
+        found: str = "",
+    ) -> None:
+        super().__init__(data)
+        self.disk, self.found = disk, found
+        self._choose_among(pools)
+        prepare(self)
+        self.full_clean()
+        self.wanted = self._request()
+
+    def _choose_among(self, pools: Iterable[StoragePool]) -> None:
+        """Offer what this disk and its host have."""
+        self.pools = [pool for pool in pools if takes_volumes(pool)]
+        self._offer(
+            "pool",
+            [(p.name, f"{p.name}, {bytes_text(p.available)} free") for p in self.pools],
+        )
+        formats = [("raw", "raw"), ("qcow2", "qcow2"), ("found", "what the file is")]
+        if self.disk.format in FORMATS:
+            same = ("same", f"same as the source ({self.disk.format})")
+            formats.insert(0, same)
+        self._offer("format", formats)
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        cast(forms.ChoiceField, self.fields[name]).choices = choices
+
+    def clean(self) -> dict[str, Any]:
+        """Empty the fields of other kinds of destination than the chosen one."""
+        cleaned = super().clean() or self.cleaned_data
+        for name in self._unused(cleaned):
+            cleaned.pop(name, None)
+            self.errors.pop(name, None)
+        return cleaned
+
+    def _unused(self, cleaned: dict[str, Any]) -> set[str]:
+        kind, protocol = cleaned.get("destination_kind"), cleaned.get("protocol")
+        if kind not in KIND_FIELDS:
+            return set()
+        used = set(KIND_FIELDS[kind])
+        if kind == "network" and protocol in PROTOCOL_FIELDS:
+            apart = {name for names in PROTOCOL_FIELDS.values() for name in names}
+            used -= apart - set(PROTOCOL_FIELDS[protocol])
+        unused = {name for names in KIND_FIELDS.values() for name in names} - used
+        if kind == "xml":
+            unused |= {"format", *_MORE}
+        if kind == "volume":
+            unused |= {"slice_offset", "slice_size"}
+        if cleaned.get("when_ready") == WhenReady.PIVOT:
+            unused.add("consistent")
+        return unused
+
+    # --- What is asked for ----------------------------------------------------------
+
+    def _request(self) -> CopyRequest:
+        """Return what is asked for; a field that makes no sense counts as not set."""
+        given = self.cleaned_data
+        destination = self._destination()
+        options = CopyOptions(
+            **{name: given.get(name, False) for name in _FLAGS},
+            **{name: given.get(name, 0) for name in _NUMBERS},
+        )
+        return CopyRequest(
+            disk=self.disk,
+            destination=destination,
+            options=options,
+            when_ready=WhenReady(given.get("when_ready", WhenReady.WAIT)),
+            consistent=given.get("consistent", False),
+            stall_limit=given.get("stall_limit", 0),
+            total_limit=given.get("total_limit", 0),
+            at_limit=AtLimit(given.get("at_limit") or AtLimit.FLAG),
+            accepted=self._accepted(destination, options),
+            reason=given.get("reason", ""),
+        )
+
+    def _destination(self) -> Destination:
+        if self.kind == "xml":
+            return self._from_xml()
+        given, kind = self.cleaned_data, self.kind
+        more = {name: given[name] for name in _MORE if given.get(name)}
+        if kind == "volume":
+            more |= {"pool": given.get("pool", ""), "volume": given.get("volume", "")}
+        elif kind == "network":
+            names = ("protocol", "name", "servers", "tls", "user", "auth")
+            more |= {name: given[name] for name in names if given.get(name)}
+        else:
+            more["path"] = given.get("destination", "")
+        known: Any = {"kind": kind, "format": self.declared_format}
+        return Destination(**known, **more)
+
+    def _from_xml(self) -> Destination:
+        nothing = Destination("file", "", "raw")
+        if self.has_error("xml"):
+            return nothing
+        try:
+            return from_xml(self.cleaned_data.get("xml", ""))
+        except DestinationError as error:
+            self.add_error("xml", error.cause)
+            return nothing
+
+    @property
+    def kind(self) -> str:
+        """Return the chosen kind of destination, "file" for one that is none."""
+        return str(self.cleaned_data.get("destination_kind", "file"))
+
+    @property
+    def declared_format(self) -> Any:
+        """Return the format that libvirt is told: raw or qcow2."""
+        chosen = self.cleaned_data.get("format", "same")
+        known = {"same": self.disk.format, "found": self.found or self.disk.format}
+        meant = known.get(chosen, chosen)
+        return meant if meant in FORMATS else "qcow2"
+
+    @property
+    def asks_what_is_there(self) -> bool:
+        """Whether the format is to be what lies at the destination already."""
+        return self.cleaned_data.get("format") == "found"
+
+    # --- Warnings that were accepted ------------------------------------------------
+
+    def _accepted(
+        self, destination: Destination, options: CopyOptions
+    ) -> frozenset[str]:
+        """Return the rules whose warnings were accepted, for this destination."""
+        self.stamp = _stamp(destination, options)
+        pairs = (token.rpartition(":") for token in self.tokens)
+        return frozenset(rule for rule, _, stamp in pairs if stamp == self.stamp)
+
+    @property
+    def tokens(self) -> list[str]:
+        """Return every acceptance that the page holds, also for other destinations."""
+        data: Any = self.data
+        given = data.getlist("accepted") if hasattr(data, "getlist") else []
+        return [str(token)[:120] for token in given[:MOST_ACCEPTED]]
+
+    def token(self, finding: Finding) -> str:
+        """Return the value that accepts `finding` for what the form says now."""
+        return f"{finding.rule}:{self.stamp}"
+
+    # --- What the page shows --------------------------------------------------------
+
+    @property
+    def wrong(self) -> list[str]:
+        """The labels of the fields that something is wrong with."""
+        return [str(field.label).lower() for field in self if field.errors]
+
+    @property
+    def more_used(self) -> bool:
+        return self._used(*_MORE)
+
+    @property
+    def advanced_used(self) -> bool:
+        """Whether a folded field was filled in or has an error to show."""
+        names = ("shallow", "synchronous_writes", "target_zeroed", *_NUMBERS, *_LIMITS)
+        return self._used(*names)
+
+    def _used(self, *names: str) -> bool:
+        return any(self[name].value() or self[name].errors for name in names)
+
+    @property
+    def fitting_buf_size(self) -> int:
+        """Return a buf-size (bytes) that a low bandwidth wants, 0 for none.
+
+        With the default one the progress jumps by 16 MiB at a time.
+        """
+        limit = self.wanted.options.bandwidth
+        if self.wanted.options.buf_size or not 0 < limit < DEFAULT_STEP:
+            return 0
+        fitting = 2**20
+        while fitting > limit and fitting > 2**16:
+            fitting //= 2
+        return fitting
+
+    def oppose(self, findings: Iterable[Finding]) -> None:
+        """Put each finding beside its field; those of the disk above the form."""
+        for finding in findings:
+            home, obstacle = self.home(finding.field), Obstacle(finding)
+            if obstacle.message not in self.errors.get(home or NON_FIELD_ERRORS, ()):
+                self.add_error(home, obstacle)
+
+    def home(self, field: str) -> str | None:
+        """Return the field on the page that a finding's field means; None for none."""
+        if self.kind == "xml" and field in _DESTINATION_FIELDS:
+            return "xml"
+        if field in ("destination", "path"):
+            return KIND_FIELDS[self.kind][0]
+        return field if field in self.fields else None
+
+
+def _stamp(destination: Destination, options: CopyOptions) -> str:
+    """Return one short text for one destination with the flags that bear on it."""
+    flags = {name: value for name, value in asdict(options).items() if name in _FLAGS}
+    text = json.dumps([destination_to_json(destination), flags], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
