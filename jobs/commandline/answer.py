@@ -24,7 +24,8 @@ class Status(IntEnum):
 class Failure(Exception):
     """The command did not do what it was asked; the message is one clear sentence.
 
-    `data` goes into the JSON object beside the message.
+    `data` goes into the JSON object beside the message, `text` is printed for people
+    as an answer would be.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Failure(Exception):
         *,
         status: Status = Status.FAILED,
         data: Mapping[str, Any] | None = None,
+        text: str = "",
     ) -> None:
         self.message = message
         self.status = status
         self.data = dict(data or {})
+        self.text = text
         super().__init__(message)
 
 

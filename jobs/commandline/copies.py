@@ -1,85 +1,24 @@
-"""`blockcopy job …`: start, list, show, watch, pivot, finish, cancel, speed."""
+"""`blockcopy job …`: list, show, watch, pivot, finish, cancel, speed."""
 
 from __future__ import annotations
 
 from jobs import actions
-from jobs.actions import Invalid
+from jobs.actions import Outcome
 from jobs.commandline import find
-from jobs.commandline.answer import Answer, Call
-from jobs.commandline.display import display
-from jobs.commandline.records import (
-    Record,
-    event_records,
-    job_record,
-    job_records,
-)
+from jobs.commandline.answer import Answer, Call, Failure, Status
+from jobs.commandline.findings import findings_text
+from jobs.commandline.leftovers import leftovers_text
+from jobs.commandline.reaching import followed, reached
+from jobs.commandline.records import Record, job_record, job_records, shown_record
 from jobs.commandline.text import fields, table
-from jobs.commandline.waiting import (
-    BY_POLICY,
-    BY_VERB,
-    COMPLETE,
-    READY,
-    Goal,
-    follow,
-)
-from jobs.hypervisor import CopyOptions, Destination, to_xml
-from jobs.lifecycle import State, WhenReady
-from jobs.models import CopyJob
-from jobs.preflight import CopyRequest, problems
-from jobs.units import bandwidth_text, bytes_text
+from jobs.commandline.waiting import BY_VERB, COMPLETE, READY, wait_until
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, CopyJob
+from jobs.preflight import findings_from_json
+from jobs.units import bandwidth_text, bytes_text, seconds_text
 
-
-def start(call: Call) -> Answer:
-    """Start a copy, or only print the XML that would be sent."""
-    request = _request(call)
-    if call.options.print_xml:
-        return _xml(request)
-    job = actions.request_copy(request, call.actor)
-    asked = f"Job {job.pk} copies {job.source} to {job.destination}."
-    return _reached(call, job, BY_POLICY[request.when_ready], asked)
-
-
-def _request(call: Call) -> CopyRequest:
-    given = call.options
-    domain = find.domain(find.host(given.host), given.domain)
-    return CopyRequest(
-        disk=find.disk(domain, given.disk),
-        destination=Destination(kind=given.kind, path=given.to, format=given.format),
-        options=CopyOptions(
-            shallow=given.shallow,
-            reuse_external=given.reuse_external,
-            synchronous_writes=given.synchronous_writes,
-            bandwidth=given.bandwidth,
-            granularity=given.granularity,
-            buf_size=given.buf_size,
-        ),
-        when_ready=WhenReady(given.when_ready),
-        reason=given.reason,
-    )
-
-
-def _xml(request: CopyRequest) -> Answer:
-    found = problems(request)
-    if found:
-        raise Invalid(found)
-    xml = to_xml(request.destination)
-    return Answer({"xml": xml}, xml)
-
-
-def _reached(call: Call, job: CopyJob, goal: Goal, asked: str) -> Answer:
-    """Answer at once, or with --wait when the job reached `goal`."""
-    if not call.options.wait:
-        return Answer(job_record(job), asked)
-    shown = display(as_json=call.options.json)
-    reached = follow(job.pk, goal, shown, call.options.timeout)
-    return Answer(job_record(reached), _ended(reached))
-
-
-def _ended(job: CopyJob) -> str:
-    told = f"Job {job.pk}: {State(job.state).label}."
-    open_choice = job.state == State.MIRRORING and job.when_ready == WhenReady.WAIT
-    hint = f"Decide: blockcopy job pivot|finish|cancel {job.pk}." if open_choice else ""
-    return " ".join(filter(None, [told, job.left_behind, hint]))
+# A worker drops what it was asked for a running copy after so many seconds.
+SPEED_EXPIRES = 60.0
 
 
 # --- Looking -------------------------------------------------------------------------
@@ -111,44 +50,60 @@ def _row(record: Record) -> tuple[object, ...]:
 
 
 def show(call: Call) -> Answer:
-    """Show one job with its history."""
+    """Show one job: what was asked, found, done and left, with its history."""
     call.must_see("copyjob")
     job = find.job(call.options.job)
-    record, events = job_record(job), event_records(job)
-    record |= {"destination_xml": job.destination_xml}
+    record = shown_record(job)
     rows = [
         (event.time, event.level, event.actor, event.message)
         for event in job.events.all()
     ]
-    text = "\n\n".join(
-        [_job_text(record), table(("TIME", "LEVEL", "ACTOR", "EVENT"), rows)]
-    )
-    return Answer(record | {"events": events}, text)
+    parts = [
+        _job_text(record),
+        findings_text(findings_from_json(job.findings), job.accepted),
+        leftovers_text(record["leftovers"]) if record["leftovers"] else "",
+        table(("TIME", "LEVEL", "ACTOR", "EVENT"), rows),
+    ]
+    return Answer(record, "\n\n".join(filter(None, parts)))
 
 
 def _job_text(record: Record) -> str:
+    """Return what was asked and seen, without what has a table of its own."""
+    tables = ("findings", "leftovers", "events", "destination_spec")
+    plain = {name: value for name, value in record.items() if name not in tables}
+    return fields(plain | _readable(record))
+
+
+def _readable(record: Record) -> Record:
     progress = record["progress"] or {}
     done = [bytes_text(progress[name]) for name in ("current", "end") if progress]
-    return fields(
-        record
-        | {
-            "bandwidth": bandwidth_text(record["bandwidth"]),
-            "capacity": bytes_text(record["capacity"]),
-            "granularity": record["granularity"] or "libvirt's default",
-            "buf_size": record["buf_size"] or "libvirt's default",
-            "progress": " of ".join(done),
-        }
-    )
+    volume = record["created_volume"] or {}
+    return {
+        "bandwidth": bandwidth_text(record["bandwidth"]),
+        "capacity": bytes_text(record["capacity"]),
+        "granularity": record["granularity"] or "libvirt's default",
+        "buf_size": record["buf_size"] or "libvirt's default",
+        "progress": " of ".join(done),
+        "accepted": ", ".join(record["accepted"]),
+        "created_volume": f"{volume['pool']}/{volume['name']}" if volume else "",
+        **_limits(record),
+    }
+
+
+def _limits(record: Record) -> Record:
+    """Return the limits that there are, each with what happens at it."""
+    limits = {name: record[name] for name in ("stall_limit", "total_limit")}
+    shown = {
+        name: seconds_text(value) if value else "" for name, value in limits.items()
+    }
+    return shown | {"at_limit": record["at_limit"] if any(limits.values()) else ""}
 
 
 def watch(call: Call) -> Answer:
     """Follow a job until it is ready, or until its end."""
     call.must_see("copyjob")
     job = find.job(call.options.job)
-    goal = READY if call.options.until == "ready" else COMPLETE
-    shown = display(as_json=call.options.json)
-    reached = follow(job.pk, goal, shown, call.options.timeout)
-    return Answer(job_record(reached), _ended(reached))
+    return followed(call, job, READY if call.options.until == "ready" else COMPLETE)
 
 
 # --- Acting --------------------------------------------------------------------------
@@ -161,15 +116,38 @@ def act(call: Call) -> Answer:
     consequence = verb.consequence(job)
     actions.perform(verb, job, call.actor, call.options.reason)
     asked = f"{verb.label} of job {job.pk} was asked for. {consequence}"
-    return _reached(call, job, BY_VERB[verb.name], asked)
+    return reached(call, job, BY_VERB[verb.name], asked)
 
 
 def speed(call: Call) -> Answer:
-    """Ask for another bandwidth of a running copy."""
+    """Ask for another bandwidth of a running copy; with --wait as it is then."""
     job = find.job(call.options.job)
     bandwidth: int = call.options.bandwidth
+    newest = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first()
     actions.set_speed(job, bandwidth, call.actor, call.options.reason)
+    if call.options.wait:
+        return _in_force(job, newest or 0, call.options.timeout or SPEED_EXPIRES)
     return Answer(
         job_record(job) | {"asked_bandwidth": bandwidth},
         f"Bandwidth {bandwidth_text(bandwidth)} was asked for, for job {job.pk}.",
     )
+
+
+def _in_force(job: CopyJob, after: int, timeout: float) -> Answer:
+    """Answer with the bandwidth that the host read back; Failure if it was refused."""
+    outcomes = AuditEntry.objects.filter(
+        pk__gt=after,
+        action="speed",
+        object_type=job._meta.verbose_name,
+        object_id=str(job.pk),
+        outcome__in=(Outcome.DONE, Outcome.FAILED),
+    )
+    entry = wait_until(outcomes.first, timeout)
+    record = job_record(find.job(job.pk))
+    if entry is None:
+        why = f"Nothing came back from {job.host_name} within {timeout:g} s."
+        raise Failure(why, status=Status.TIMED_OUT, data=record)
+    if entry.outcome == Outcome.FAILED:
+        raise Failure(f"The bandwidth was not changed: {entry.detail}", data=record)
+    now = bandwidth_text(record["bandwidth"])
+    return Answer(record, f"The bandwidth of job {job.pk} is {now} now.")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db.models import Q
 
 from jobs.commandline.answer import Failure
-from jobs.models import CopyJob, Disk, Domain, Host, Site
+from jobs.models import CopyJob, Disk, Domain, Host, Leftover, Site
 
 _SHOWN = 10
 
@@ -66,6 +66,14 @@ def job(pk: int) -> CopyJob:
     found = CopyJob.objects.select_related("host__site").filter(pk=pk).first()
     if found is None:
         raise Failure(f"There is no job {pk}.")
+    return found
+
+
+def leftover(pk: int) -> Leftover:
+    """Return the leftover with the number `pk`."""
+    found = Leftover.objects.select_related("host__site").filter(pk=pk).first()
+    if found is None:
+        raise Failure(f"There is no leftover {pk}.")
     return found
 
 

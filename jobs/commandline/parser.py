@@ -5,19 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from django.core.management import CommandParser
 
 from jobs.audit import Outcome
-from jobs.commandline import copies, domains, hosts, log, users
+from jobs.commandline import (
+    copies,
+    domains,
+    hosts,
+    leftovers,
+    log,
+    starting,
+    users,
+    values,
+)
 from jobs.commandline.answer import Command
-from jobs.lifecycle import State, WhenReady
+from jobs.commandline.asked import add_copy_options
+from jobs.lifecycle import State
 from jobs.models import Host
 from jobs.roles import ROLES
-from jobs.units import parse_bytes
 
 EXIT_STATUSES = (
     "Exit status: 0 if it did what it was asked (with --wait: reached), 1 if it was "
@@ -55,6 +62,7 @@ def add_commands(parser: CommandParser) -> None:
         ("host", "libvirt hosts", _add_host_commands),
         ("domain", "domains and their disks", _add_domain_commands),
         ("job", "copy jobs", _add_job_commands),
+        ("leftover", "what jobs left on the hosts' storage", _add_leftover_commands),
         ("audit", "the audit log", _add_audit_commands),
         ("user", "users and their roles", _add_user_commands),
     ):
@@ -84,9 +92,13 @@ def _leaf(acts: Subparsers, name: str, command: Command) -> CommandParser:
     return leaf
 
 
-def _add_reason(leaf: CommandParser) -> None:
+def _add_reason(leaf: CommandParser, *, required: bool = False) -> None:
     leaf.add_argument(
-        "--reason", default="", metavar="TEXT", help="kept in the audit log"
+        "--reason",
+        default="",
+        required=required,
+        metavar="TEXT",
+        help="kept in the audit log",
     )
 
 
@@ -95,13 +107,11 @@ def _add_wait(leaf: CommandParser, until: str) -> None:
     _add_timeout(leaf)
 
 
-def _add_timeout(leaf: CommandParser) -> None:
-    leaf.add_argument(
-        "--timeout",
-        type=_seconds,
-        metavar="S",
-        help="wait no longer than so many seconds; a job goes on all the same",
-    )
+def _add_timeout(
+    leaf: CommandParser,
+    what: str = "wait no longer than so many seconds; a job goes on all the same",
+) -> None:
+    leaf.add_argument("--timeout", type=values.seconds, metavar="S", help=what)
 
 
 # --- host, domain --------------------------------------------------------------------
@@ -146,7 +156,7 @@ def _add_job_commands(acts: Subparsers) -> None:
     jobs.add_argument("--state", choices=State.values, action="append")
     jobs.add_argument("--host")
     jobs.add_argument("--active", action="store_true", help="only those not ended")
-    jobs.add_argument("--limit", type=_count, default=100, metavar="N")
+    jobs.add_argument("--limit", type=values.count, default=100, metavar="N")
     _with_job(_leaf(acts, "show", copies.show))
     watch = _with_job(_leaf(acts, "watch", copies.watch))
     watch.add_argument(
@@ -162,8 +172,11 @@ def _add_job_commands(acts: Subparsers) -> None:
         _add_reason(leaf)
         _add_wait(leaf, "it is done")
     speed = _with_job(_leaf(acts, "speed", copies.speed))
-    speed.add_argument("bandwidth", type=_bytes, help="such as 100MiB; 0 is no limit")
+    speed.add_argument(
+        "bandwidth", type=values.size, help="such as 100MiB; 0 is no limit"
+    )
     _add_reason(speed)
+    _add_wait(speed, "it is in force, or was refused")
 
 
 def _with_job(leaf: CommandParser) -> CommandParser:
@@ -172,33 +185,41 @@ def _with_job(leaf: CommandParser) -> CommandParser:
 
 
 def _add_start(acts: Subparsers) -> None:
-    start = _leaf(acts, "start", copies.start)
-    start.add_argument("host")
-    start.add_argument("domain", help="name or UUID")
-    start.add_argument("disk", help="target (vda) or source path")
-    start.add_argument("--to", required=True, metavar="PATH", help="the destination")
-    start.add_argument("--kind", choices=("file", "block"), default="file")
-    start.add_argument("--format", choices=("raw", "qcow2"), default="qcow2")
-    for flag, what in (
-        ("shallow", "copy only the top of the backing chain"),
-        ("reuse-external", "use the file that is there"),
-        ("synchronous-writes", "let the guest wait for the destination"),
-    ):
-        start.add_argument(f"--{flag}", action="store_true", help=what)
-    for option, what in (
-        ("bandwidth", "such as 100MiB (a second); 0 is no limit"),
-        ("granularity", "a power of two, 512 to 64MiB; 0 is libvirt's default"),
-        ("buf-size", "such as 16MiB; 0 is libvirt's default"),
-    ):
-        start.add_argument(f"--{option}", type=_bytes, default=0, help=what)
-    start.add_argument(
-        "--when-ready", choices=WhenReady.values, default=WhenReady.WAIT.value
-    )
-    start.add_argument(
+    start = _leaf(acts, "start", starting.start)
+    add_copy_options(start)
+    instead = start.add_mutually_exclusive_group()
+    instead.add_argument(
         "--print-xml", action="store_true", help="print the XML and start nothing"
+    )
+    instead.add_argument(
+        "--dry-run", action="store_true", help="check it on the host and start nothing"
     )
     _add_reason(start)
     _add_wait(start, "it is mirroring, or pivoted or finished as --when-ready says")
+    check = _leaf(acts, "check", starting.check)
+    add_copy_options(check)
+    _add_reason(check)
+    _add_timeout(check, "wait no longer than so many seconds for the host's answer")
+
+
+# --- leftover ------------------------------------------------------------------------
+
+
+def _add_leftover_commands(acts: Subparsers) -> None:
+    listed = _leaf(acts, "list", leftovers.list_all)
+    listed.add_argument("--host")
+    listed.add_argument("--all", action="store_true", help="those removed, too")
+    listed.add_argument("--limit", type=values.count, default=100, metavar="N")
+    _with_leftover(_leaf(acts, "show", leftovers.show))
+    remove = _with_leftover(_leaf(acts, "remove", leftovers.remove))
+    _add_reason(remove, required=True)
+    _add_wait(remove, "it is removed, or was refused (at most 180 s)")
+    _add_reason(_with_leftover(_leaf(acts, "withdraw", leftovers.withdraw)))
+
+
+def _with_leftover(leaf: CommandParser) -> CommandParser:
+    leaf.add_argument("leftover", type=int, help="its number")
+    return leaf
 
 
 # --- audit, user ---------------------------------------------------------------------
@@ -210,7 +231,7 @@ def _add_audit_commands(acts: Subparsers) -> None:
     entries.add_argument("--action")
     entries.add_argument("--outcome", choices=Outcome.values)
     entries.add_argument("--job", type=int)
-    entries.add_argument("--limit", type=_count, default=50, metavar="N")
+    entries.add_argument("--limit", type=values.count, default=50, metavar="N")
 
 
 def _add_user_commands(acts: Subparsers) -> None:
@@ -222,32 +243,3 @@ def _add_user_commands(acts: Subparsers) -> None:
         "from standard input."
     )
     _leaf(acts, "list", users.list_all)
-
-
-# --- Values --------------------------------------------------------------------------
-
-
-def _value(parse: Callable[[str], Any], ok: Callable[[Any], bool], what: str) -> Any:
-    def convert(text: str) -> Any:
-        try:
-            value = parse(text)
-        except ValueError:
-            value = None
-        if value is None or not ok(value):
-            raise argparse.ArgumentTypeError(f"“{text}” is not {what}.")
-        return value
-
-    return convert
-
-
-_seconds = _value(
-    float, lambda value: isfinite(value) and value > 0, "a number of seconds above 0"
-)
-_count = _value(int, lambda value: value > 0, "a whole number above 0")
-
-
-def _bytes(text: str) -> int:
-    try:
-        return parse_bytes(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

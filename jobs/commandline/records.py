@@ -13,8 +13,17 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import live
+from jobs.leftovers import uses_of
 from jobs.live import LiveProgress
-from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
+from jobs.models import (
+    AuditEntry,
+    CopyJob,
+    Disk,
+    Domain,
+    Host,
+    Leftover,
+    StoragePool,
+)
 from jobs.roles import role_of
 from jobs.units import version_text
 
@@ -125,7 +134,7 @@ def _job_record(job: CopyJob, progress: LiveProgress | None) -> Record:
         "disk": job.disk,
         "failure": job.failure,
         "remedy": job.remedy,
-        "left_behind": job.left_behind,
+        **{name: getattr(job, name) for name in _ENDED},
         "domain_uuid": job.domain_uuid,
         "capacity": job.capacity,
         "destination_kind": job.destination_kind,
@@ -139,9 +148,14 @@ def _job_record(job: CopyJob, progress: LiveProgress | None) -> Record:
     }
 
 
+_ENDED = (
+    *("left_behind", "libvirt_code", "libvirt_text", "qemu_text", "likely_cause"),
+    *("flagged", "created_volume", "consistency"),
+)
 _OPTIONS = (
-    *("shallow", "reuse_external", "synchronous_writes"),
-    *("bandwidth", "granularity", "buf_size"),
+    *("shallow", "reuse_external", "synchronous_writes", "target_zeroed"),
+    *("bandwidth", "bandwidth_asked", "granularity", "buf_size", "consistent"),
+    *("stall_limit", "total_limit", "at_limit", "accepted", "transient_job"),
 )
 _TIMES = ("requested_at", "started_at", "ready_at", "ended_at", "seen_at")
 
@@ -179,6 +193,59 @@ def event_records(job: CopyJob) -> list[Record]:
         }
         for event in job.events.all()
     ]
+
+
+def shown_record(job: CopyJob) -> Record:
+    """Return one copy job with all that belongs to it."""
+    return job_record(job) | {
+        "destination_spec": job.destination_spec,
+        "destination_xml": job.destination_xml,
+        "findings": job.findings,
+        "leftovers": leftover_records(job.leftovers.all()),
+        "events": event_records(job),
+    }
+
+
+# --- Leftovers -----------------------------------------------------------------------
+
+
+def leftover_records(leftovers: Iterable[Leftover]) -> list[Record]:
+    """Return what jobs left behind, each with what uses it as far as is known."""
+    listed = list(leftovers)
+    used = uses_of(listed)
+    return [_leftover_record(left, used.get(left.pk, [])) for left in listed]
+
+
+def leftover_record(left: Leftover) -> Record:
+    """Return one leftover."""
+    return leftover_records([left])[0]
+
+
+def _leftover_record(left: Leftover, used_by: list[str]) -> Record:
+    names = (
+        *("location", "storage_kind", "ours", "bytes", "removal_asked_by"),
+        *("removal_reason", "refusal", "closing"),
+    )
+    times = ("noted_at", "measured_at", "removal_asked_at", "removed_at")
+    return {
+        "leftover": left.pk,
+        "state": _leftover_state(left),
+        "kind": str(left.kind),
+        "host": left.host_name,
+        "job": left.job_id,
+        "used_by": used_by,
+        **{name: getattr(left, name) for name in names},
+        **{name: when(getattr(left, name)) for name in times},
+    }
+
+
+def _leftover_state(left: Leftover) -> str:
+    """Return "there", "asked", "removing" or "removed"."""
+    if left.removed_at is not None:
+        return "removed"
+    if left.removing_at is not None:
+        return "removing"
+    return "there" if left.removal_asked_at is None else "asked"
 
 
 # --- The audit log and the users -----------------------------------------------------

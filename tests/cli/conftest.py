@@ -6,16 +6,18 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import connections
 from django.utils import timezone
 
+from jobs import checks
 from jobs.commandline.waiting import WakeUps
 from jobs.lifecycle import State
 from jobs.management.commands.blockcopy import Command
-from jobs.models import CopyJob, Disk
+from jobs.models import CopyJob, Disk, Host
+from jobs.preflight import Finding
 from tests.cli.copies import TO
 
 
@@ -82,6 +84,29 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Script:
         monkeypatch.setattr(WakeUps, "wait", wait)
 
     return play
+
+
+Says = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def host_says(monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Be the worker that checks copies: at first its host has nothing to say.
+
+    With None no worker answers.
+    """
+    said: list[tuple[Finding, ...] | None] = [()]
+
+    def worker(host: Host, key: str, request: Any) -> None:
+        if said[-1] is not None:
+            checks.keep(key, said[-1])
+
+    monkeypatch.setattr("jobs.dispatch.check_copy", worker)
+
+    def say(*findings: Finding | None) -> None:
+        said.append(None if None in findings else cast(tuple[Finding, ...], findings))
+
+    return say
 
 
 @pytest.fixture

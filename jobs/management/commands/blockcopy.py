@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from jobs.actions import ActionError, Invalid
 from jobs.commandline.answer import Answer, Call, Failure, Status
 from jobs.commandline.caller import caller
+from jobs.commandline.findings import finding_records
 from jobs.commandline.parser import add_commands
 
 
@@ -39,9 +40,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(answer.data) if given.json else answer.text)
 
     def _fail(self, failure: Failure, *, as_json: bool) -> None:
-        self.stderr.write(failure.message)
         if as_json:
             self.stdout.write(json.dumps({**failure.data, "error": failure.message}))
+        elif failure.text:
+            self.stdout.write(failure.text)
+        self.stderr.write(failure.message)
         raise SystemExit(int(failure.status))
 
 
@@ -52,7 +55,8 @@ def _answer(given: argparse.Namespace) -> Answer:
     try:
         answer: Answer = given.command(Call(caller(given.console_user), given))
     except Invalid as error:
-        raise Failure(str(error), data={"problems": _problems(error)}) from error
+        found = finding_records(error.problems)
+        raise Failure(str(error), data={"problems": found}) from error
     except ActionError as error:
         raise Failure(str(error)) from error
     except DatabaseError as error:
@@ -61,7 +65,3 @@ def _answer(given: argparse.Namespace) -> Answer:
             "DATABASE_URL right, and did “manage.py migrate” run?"
         ) from error
     return answer
-
-
-def _problems(error: Invalid) -> list[dict[str, str]]:
-    return [vars(problem) for problem in error.problems]
