@@ -5,6 +5,6 @@ What is done here goes through the same actions as elsewhere and into the audit 
 
 from __future__ import annotations
 
-from jobs.admin import copies, hosts, inventory, log, users
+from jobs.admin import copies, hosts, inventory, leftovers, log, users
 
-__all__ = ["copies", "hosts", "inventory", "log", "users"]
+__all__ = ["copies", "hosts", "inventory", "leftovers", "log", "users"]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from jobs import actions
-from jobs.actions import ActionError, Verb
+from jobs.actions import Verb
 from jobs.admin.base import ReadOnlyAdmin, actor_of, to_the_second
+from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
-from jobs.models import CopyJob, JobEvent
-
-AT_ONCE = 200
-REASON_MAX = 1000
+from jobs.models import CopyJob, JobEvent, Leftover
+from jobs.preflight import Finding, Level, findings_from_json
+from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 
 class EventInline(ReadOnlyInline):
@@ -31,23 +32,130 @@ class EventInline(ReadOnlyInline):
         return to_the_second(event.time)
 
 
+class LeftoverInline(ReadOnlyInline):
+    model = Leftover
+    fields = ["kind", "location", "size", "removal_asked_at", "refusal", "removed_at"]
+    readonly_fields = ["size"]
+
+    @admin.display(description="size")
+    def size(self, leftover: Leftover) -> str:
+        return bytes_text(leftover.bytes)
+
+
+class FlaggedFilter(admin.SimpleListFilter):
+    """Jobs that reached a limit."""
+
+    title = "limit"
+    parameter_name = "flagged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "reached"), ("no", "not reached")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> QuerySet[Any] | None:
+        if self.value() is None:
+            return None
+        flagged = queryset.exclude(flagged="")
+        return flagged if self.value() == "yes" else queryset.filter(flagged="")
+
+
+_WHO = ["requested_by_name", "requested_by", "reason", "accepted_rules", "found"]
+_WHAT = ["host", "domain", "domain_uuid", "disk", "source", "source_format", "size"]
+_WHERE = [
+    *("destination_kind", "destination", "destination_format", "destination_xml"),
+    *("volume_asked_at", "volume_made"),
+]
+_HOW = [
+    *("shallow", "reuse_external", "synchronous_writes", "target_zeroed"),
+    *("transient_job", "speed", "granularity_text", "buf_size_text"),
+]
+_END = ["when_ready", "consistent", "limits", "at_limit"]
+_CAME = [
+    *("state", "libvirt_id", "flagged", "failure", "remedy", "qemu_text"),
+    *("likely_cause", "libvirt_code", "libvirt_text", "consistency", "left_behind"),
+]
+_TIMES = [
+    *("requested_at", "started_at", "ready_at", "ending_at", "ended_at", "seen_at"),
+    "frozen_at",
+]
+
+
 @admin.register(CopyJob)
-class CopyJobAdmin(ReadOnlyAdmin):
+class CopyJobAdmin(ConfirmingAdmin):
     """Copy jobs. A verb asks first, and says for each job what it will do."""
 
     list_display = [
         *("id", "state", "host_name", "domain_name", "disk", "destination"),
         *("when_ready", "requested_by_name", "requested_at", "ended_at"),
     ]
-    list_filter = ["state", "when_ready", "host"]
+    list_filter = [
+        *("state", "when_ready", "destination_kind", "consistency", FlaggedFilter),
+        "host",
+    ]
     list_select_related = ["host", "domain", "requested_by"]
     search_fields = [
         *("=id", "domain_name", "domain_uuid", "host_name", "source", "destination"),
-        *("requested_by_name", "reason"),
+        *("requested_by_name", "reason", "failure", "qemu_text"),
     ]
     date_hierarchy = "requested_at"
     actions = ["pivot", "finish", "cancel"]
-    inlines = [EventInline]
+    inlines = [LeftoverInline, EventInline]
+    fieldsets = [
+        ("What came of it", {"fields": [*_CAME]}),
+        ("What is copied", {"fields": [*_WHAT]}),
+        ("Where to", {"fields": [*_WHERE]}),
+        ("How", {"fields": [*_HOW]}),
+        ("When it is ready, and when it is not", {"fields": [*_END]}),
+        ("Who asked, and what was found before the start", {"fields": [*_WHO]}),
+        ("Times", {"fields": [*_TIMES]}),
+    ]
+    readonly_fields = [
+        *("accepted_rules", "found", "size", "volume_made", "speed"),
+        *("granularity_text", "buf_size_text", "limits"),
+    ]
+
+    @admin.display(description="capacity")
+    def size(self, job: CopyJob) -> str:
+        return bytes_text(job.capacity)
+
+    @admin.display(description="created volume")
+    def volume_made(self, job: CopyJob) -> str:
+        made = job.created_volume
+        return f"{made['pool']}/{made['name']} ({made['path']})" if made else ""
+
+    @admin.display(description="bandwidth")
+    def speed(self, job: CopyJob) -> str:
+        return bandwidth_text(job.bandwidth)
+
+    @admin.display(description="granularity")
+    def granularity_text(self, job: CopyJob) -> str:
+        return _or_default(job.granularity)
+
+    @admin.display(description="buf-size")
+    def buf_size_text(self, job: CopyJob) -> str:
+        return _or_default(job.buf_size)
+
+    @admin.display(description="limits")
+    def limits(self, job: CopyJob) -> str:
+        told = [("without progress", job.stall_limit), ("in all", job.total_limit)]
+        return ", ".join(
+            f"{seconds_text(value)} {what}" for what, value in told if value
+        )
+
+    @admin.display(description="accepted warnings")
+    def accepted_rules(self, job: CopyJob) -> str:
+        return ", ".join(job.accepted)
+
+    @admin.display(description="findings")
+    def found(self, job: CopyJob) -> str:
+        """What speaks against it or should be known, and how many rules passed."""
+        findings = findings_from_json(job.findings)
+        told = [found for found in findings if found.level != Level.PASS]
+        passed = len(findings) - len(told)
+        return format_html("{}{}", _list(told), f"{passed} passed." if passed else "")
+
+    # --- Verbs -----------------------------------------------------------------------
 
     @admin.action(description="Pivot to the destination…", permissions=["verb"])
     def pivot(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
@@ -67,56 +175,28 @@ class CopyJobAdmin(ReadOnlyAdmin):
     def _verb(
         self, request: HttpRequest, verb: Verb, jobs: QuerySet[CopyJob]
     ) -> HttpResponse | None:
-        """Ask for the confirmation; once it was given, act on each job."""
-        if "confirmed" in request.POST:
-            self._perform(request, verb)
-            return None
-        chosen = list(jobs[: AT_ONCE + 1])
-        if len(chosen) > AT_ONCE:
-            too_many = f"Choose at most {AT_ONCE} jobs at once; nothing was done."
-            self.message_user(request, too_many, messages.ERROR)
-            return None
-        return self._ask(request, verb, chosen)
-
-    def _ask(
-        self, request: HttpRequest, verb: Verb, jobs: list[CopyJob]
-    ) -> HttpResponse:
-        actor = actor_of(request)
-        refused = {job: why for job in jobs if (why := verb.why_not(job, actor))}
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb.label}: are you sure?",
-            "opts": self.opts,
-            "media": self.media,
-            "verb": verb,
-            "possible": {
-                job: verb.consequence(job) for job in jobs if job not in refused
-            },
-            "refused": refused,
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "reason_max": REASON_MAX,
-        }
-        template = "admin/jobs/copyjob/confirm_verb.html"
-        return TemplateResponse(request, template, context)
-
-    def _perform(self, request: HttpRequest, verb: Verb) -> None:
-        """Act on the confirmed jobs, by number: the list's filters may no longer let
-        a job through that has changed its state since."""
-        confirmed = request.POST.getlist(ACTION_CHECKBOX_NAME)[:AT_ONCE]
-        reason = request.POST.get("reason", "").strip()[:REASON_MAX]
-        jobs = CopyJob.objects.select_related("host__site").filter(pk__in=confirmed)
-        for job in jobs.order_by("pk"):
-            try:
-                actions.perform(verb, job, actor_of(request), reason)
-            except ActionError as error:
-                told = f"{job}: not done. {error}"
-                self.message_user(request, told, messages.ERROR)
-            else:
-                told = f"{job}: {verb.name} was asked for."
-                self.message_user(request, told, messages.SUCCESS)
+        act = Act(
+            name=verb.name,
+            label=verb.label,
+            why_not=verb.why_not,
+            consequence=verb.consequence,
+            perform=partial(actions.perform, verb),
+            asked_for=f"{verb.name} was asked for.",
+        )
+        return self.confirm(request, act, jobs)
 
 
 _PERMISSIONS = [verb.permission for verb in actions.VERBS.values()]
+
+
+def _or_default(count: int) -> str:
+    return bytes_text(count) if count else "libvirt's default"
+
+
+def _list(findings: list[Finding]) -> SafeString:
+    rows = ((found.level, found.rule, str(found)) for found in findings)
+    items = format_html_join("", "<li><b>{}</b> {}: {}</li>", rows)
+    return format_html("<ul>{}</ul>", items) if findings else SafeString("")
 
 
 @admin.register(JobEvent)

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from jobs.actor import SYSTEM
-from jobs.admin.copies import AT_ONCE
+from jobs.admin.confirming import AT_ONCE
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob
 from jobs.transition import move

@@ -1,0 +1,93 @@
+"""Acts on chosen rows of a list: asked first, with what each will do, then told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from jobs.actions import ActionError
+from jobs.actor import Actor
+from jobs.admin.base import ReadOnlyAdmin, actor_of
+
+AT_ONCE = 200
+REASON_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act on one row. `why_not` is "" where it is possible; `perform` raises
+    ActionError; `asked_for` tells what was asked for."""
+
+    name: str
+    label: str
+    why_not: Callable[[Any, Actor], str]
+    consequence: Callable[[Any], str]
+    perform: Callable[[Any, Actor, str], object]
+    asked_for: str
+    needs_reason: bool = False
+
+
+class ConfirmingAdmin(ReadOnlyAdmin):
+    """Rows to be read, with acts that are confirmed first."""
+
+    def confirm(
+        self, request: HttpRequest, act: Act, rows: QuerySet[Any]
+    ) -> HttpResponse | None:
+        """Ask for the confirmation; once it was given, act on each row."""
+        if "confirmed" in request.POST:
+            self._perform(request, act)
+            return None
+        chosen = list(rows[: AT_ONCE + 1])
+        if len(chosen) > AT_ONCE:
+            what = self.opts.verbose_name_plural
+            too_many = f"Choose at most {AT_ONCE} {what} at once; nothing was done."
+            self.message_user(request, too_many, messages.ERROR)
+            return None
+        return self._ask(request, act, chosen)
+
+    def _ask(
+        self, request: HttpRequest, act: Act, rows: list[Model]
+    ) -> TemplateResponse:
+        actor = actor_of(request)
+        refused = {row: why for row in rows if (why := act.why_not(row, actor))}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{act.label}: are you sure?",
+            "opts": self.opts,
+            "media": self.media,
+            "act": act,
+            "possible": {
+                row: act.consequence(row) for row in rows if row not in refused
+            },
+            "refused": refused,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "reason_max": REASON_MAX,
+        }
+        return TemplateResponse(request, "admin/jobs/confirm_act.html", context)
+
+    def _perform(self, request: HttpRequest, act: Act) -> None:
+        """Act on the confirmed rows, by number: the list's filters may no longer let
+        a row through that has changed since."""
+        confirmed = request.POST.getlist(ACTION_CHECKBOX_NAME)[:AT_ONCE]
+        reason = request.POST.get("reason", "").strip()[:REASON_MAX]
+        if act.needs_reason and not reason:
+            told = "Say why; it goes into the audit log. Nothing was done."
+            self.message_user(request, told, messages.ERROR)
+            return
+        rows = self.model._default_manager.select_related("host__site")
+        for row in rows.filter(pk__in=confirmed).order_by("pk"):
+            try:
+                act.perform(row, actor_of(request), reason)
+            except ActionError as error:
+                told = f"{row}: not done. {error}"
+                self.message_user(request, told, messages.ERROR)
+            else:
+                told = f"{row}: {act.asked_for}"
+                self.message_user(request, told, messages.SUCCESS)

@@ -1,0 +1,128 @@
+"""The ledger of what jobs left on the hosts' storage, and the asking for a removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from jobs.actions import (
+    removal_consequence,
+    removal_why_not,
+    remove_leftover,
+    withdraw_removal,
+    withdrawal_why_not,
+)
+from jobs.admin.confirming import Act, ConfirmingAdmin
+from jobs.leftovers import uses_of
+from jobs.models import Leftover
+from jobs.units import bytes_text
+
+REMOVE = Act(
+    name="remove",
+    label="Remove",
+    why_not=removal_why_not,
+    consequence=removal_consequence,
+    perform=remove_leftover,
+    asked_for="its removal was asked for.",
+    needs_reason=True,
+)
+WITHDRAW = Act(
+    name="withdraw",
+    label="Withdraw the removal",
+    why_not=withdrawal_why_not,
+    consequence=lambda leftover: f"{leftover.location} stays where it is.",
+    perform=withdraw_removal,
+    asked_for="its removal was withdrawn.",
+)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Where a leftover stands in its removal."""
+
+    title = "state"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("there", "there"),
+            ("asked", "to be removed"),
+            ("refused", "removal refused"),
+            ("removed", "removed"),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> QuerySet[Any] | None:
+        there = queryset.filter(removed_at=None)
+        match self.value():
+            case "there":
+                return there
+            case "asked":
+                return there.exclude(removal_asked_at=None)
+            case "refused":
+                return there.exclude(refusal="")
+            case "removed":
+                return queryset.exclude(removed_at=None)
+        return None
+
+
+@admin.register(Leftover)
+class LeftoverAdmin(ConfirmingAdmin):
+    """Leftovers. A removal asks first; then hosts prove that nothing uses the place."""
+
+    list_display = [
+        *("id", "kind", "host_name", "location", "size", "of_job"),
+        *("noted_at", "removal_asked_by", "refusal", "removed_at"),
+    ]
+    list_filter = [StateFilter, "kind", "storage_kind", "ours", "host"]
+    list_select_related = ["host", "job"]
+    search_fields = [
+        *("=id", "=job__id", "host_name", "location", "job__domain_name"),
+        *("removal_asked_by", "removal_reason", "refusal"),
+    ]
+    date_hierarchy = "noted_at"
+    actions = ["remove", "withdraw"]
+    fieldsets = [
+        (
+            None,
+            {"fields": ["kind", "host", "location", "storage_kind", "size", "users"]},
+        ),
+        ("Noted", {"fields": ["job", "ours", "noted_at", "measured_at"]}),
+        (
+            "Removal",
+            {
+                "fields": [
+                    *("removal_asked_at", "removal_asked_by", "removal_reason"),
+                    *("refusal", "removing_at", "removed_at", "closing"),
+                ]
+            },
+        ),
+    ]
+    readonly_fields = ["size", "users"]
+
+    @admin.display(description="size", ordering="bytes")
+    def size(self, leftover: Leftover) -> str:
+        return bytes_text(leftover.bytes)
+
+    @admin.display(description="used by")
+    def users(self, leftover: Leftover) -> str:
+        used = uses_of([leftover]).get(leftover.pk, [])
+        return ", ".join(used) or "nothing that is known"
+
+    @admin.display(description="job", ordering="job_id")
+    def of_job(self, leftover: Leftover) -> str:
+        return str(leftover.job_id)
+
+    @admin.action(description="Remove from the storage…", permissions=["remove"])
+    def remove(self, request: HttpRequest, leftovers: QuerySet[Leftover]) -> Any:
+        return self.confirm(request, REMOVE, leftovers)
+
+    @admin.action(description="Withdraw the removal…", permissions=["remove"])
+    def withdraw(self, request: HttpRequest, leftovers: QuerySet[Leftover]) -> Any:
+        return self.confirm(request, WITHDRAW, leftovers)
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.remove_leftover")
