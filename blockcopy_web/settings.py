@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 import structlog
@@ -63,6 +64,33 @@ BLOCKCOPY_PKI_PATH = env.str("BLOCKCOPY_PKI_PATH", "")
 BLOCKCOPY_BEHIND_PROXY = env.bool("BLOCKCOPY_BEHIND_PROXY", False)
 BLOCKCOPY_HTTPS = env.bool("BLOCKCOPY_HTTPS", False)
 
+# --- The audit log (docs/audit.md) ------------------------------------------------
+
+# Keys that sign its entries, between white space: the first signs, all verify.
+BLOCKCOPY_AUDIT_KEY = env.str("BLOCKCOPY_AUDIT_KEY", "")
+if any(len(key) < 32 for key in BLOCKCOPY_AUDIT_KEY.split()):
+    raise ImproperlyConfigured(
+        "BLOCKCOPY_AUDIT_KEY holds a key of less than 32 characters: make one with "
+        "“openssl rand -hex 32”."
+    )
+# Where the chain's end is written down: a file that only grows, and a web address.
+BLOCKCOPY_AUDIT_CHECKPOINTS = env.str("BLOCKCOPY_AUDIT_CHECKPOINTS", "")
+BLOCKCOPY_AUDIT_WEBHOOK = env.str("BLOCKCOPY_AUDIT_WEBHOOK", "")
+if BLOCKCOPY_AUDIT_WEBHOOK and (
+    urlsplit(BLOCKCOPY_AUDIT_WEBHOOK).scheme not in {"http", "https"}
+    or not urlsplit(BLOCKCOPY_AUDIT_WEBHOOK).hostname
+):
+    raise ImproperlyConfigured(
+        "BLOCKCOPY_AUDIT_WEBHOOK must begin with http:// or https:// and name a host."
+    )
+# How long after a new entry that happens at the latest, and after how many of them.
+BLOCKCOPY_AUDIT_CHECKPOINT_SECONDS = env.int(
+    "BLOCKCOPY_AUDIT_CHECKPOINT_SECONDS", 60, validate=validate.Range(min=1)
+)
+BLOCKCOPY_AUDIT_CHECKPOINT_ENTRIES = env.int(
+    "BLOCKCOPY_AUDIT_CHECKPOINT_ENTRIES", 100, validate=validate.Range(min=1)
+)
+
 # --- Database ---------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {
@@ -71,6 +99,10 @@ DATABASES: dict[str, Any] = {
     )
 }
 _database = DATABASES["default"]
+# The same backends, which chain audit entries at the commit.
+_database["ENGINE"] = _database["ENGINE"].replace(
+    "django.db.backends", "blockcopy_web.database"
+)
 if _database["ENGINE"].endswith("sqlite3"):
     # Measured: without IMMEDIATE a transaction that reads before it writes fails at
     # once with "database is locked", whatever the timeout.

@@ -34,11 +34,13 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs import signals
+        from jobs.audit.guard import reinstall
         from jobs.roles import create_roles
 
         signals.connect()
         post_migrate.connect(create_roles, sender=self)
         post_migrate.connect(_create_default_site, sender=self)
+        post_migrate.connect(reinstall, sender=self)
 
 
 def _create_default_site(**_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.models.audit import AuditEntry
+from jobs.models.audit import AuditEntry, AuditVerification
 from jobs.models.domain import ChainLink, Disk, Domain
 from jobs.models.host import Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
@@ -10,6 +10,7 @@ from jobs.models.leftover import Leftover
 
 __all__ = [
     "AuditEntry",
+    "AuditVerification",
     "ChainLink",
     "CopyJob",
     "Disk",

@@ -55,6 +55,15 @@ class AuditEntry(models.Model):
     outcome = models.CharField(max_length=16, choices=Outcome)
     detail = models.TextField(blank=True)
 
+    # Its place in the chain, given at the commit (jobs.audit.sealing). `number` counts
+    # the entries in the order of their commits, without gaps; `id` may have some.
+    number = models.BigIntegerField(null=True, unique=True, editable=False)
+    version = models.SmallIntegerField(default=0, editable=False)
+    previous = models.CharField(max_length=64, blank=True, editable=False)
+    key = models.CharField(max_length=8, blank=True, editable=False)
+    hash = models.CharField(max_length=64, blank=True, editable=False)
+    mac = models.CharField(max_length=64, blank=True, editable=False)
+
     objects = AuditQuerySet.as_manager()
 
     class Meta:
@@ -78,3 +87,23 @@ class AuditEntry(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AuditLogIsAppendOnly
+
+
+class AuditVerification(models.Model):
+    """What one look at the whole chain found."""
+
+    time = models.DateTimeField(default=timezone.now)
+    seconds = models.FloatField()
+    intact = models.BooleanField()
+    entries = models.BigIntegerField()
+    newest = models.BigIntegerField()  # number of the last entry that was read
+    hash = models.CharField(max_length=64, blank=True)
+    checked_to = models.BigIntegerField()  # newest checkpoint that agreed, or 0
+    first_bad = models.BigIntegerField(null=True)  # number of the first bad entry
+    text = models.TextField()  # what was found, in sentences
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.time:%F %T}: {self.text}"

@@ -1,0 +1,41 @@
+"""Django's database backends, with one thing more: audit entries get their place in the
+chain right before COMMIT.
+
+The place can only be given under a lock that all writers share. Taken here it is the
+last lock of every transaction, whatever the transaction did before and in which order,
+so that it can be part of no deadlock; and it is held only while the commit lasts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper as _Base
+else:
+    _Base = object
+
+
+class SealingWrapper(_Base):
+    """What both backends do beside Django's own."""
+
+    # Numbers of the audit entries that this transaction appended.
+    unsealed: set[int]
+
+    def connect(self) -> None:
+        """Connect; a new connection has nothing to seal."""
+        self.unsealed = set()
+        super().connect()
+
+    def _commit(self) -> None:
+        appended, self.unsealed = self.unsealed, set()
+        if appended:
+            # Models can't be imported when Django loads its backends.
+            from jobs.audit.sealing import seal
+
+            seal(self, appended)
+        super()._commit()
+
+    def _rollback(self) -> None:
+        self.unsealed = set()
+        super()._rollback()

@@ -1,0 +1,11 @@
+"""Django's backend for PostgreSQL that seals audit entries at the commit."""
+
+from __future__ import annotations
+
+from django.db.backends.postgresql import base
+
+from blockcopy_web.database import SealingWrapper
+
+
+class DatabaseWrapper(SealingWrapper, base.DatabaseWrapper):
+    """A connection to PostgreSQL."""
