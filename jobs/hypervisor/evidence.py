@@ -19,7 +19,8 @@ class ImageFacts:
     "network". `capacity` is the virtual size, `allocation` what is used of the storage,
     `backing` the location of the backing file, "" for none. `fingerprint` is the
     same for two names of one file (time stamps to the nanosecond, and sizes), "" where
-    it is not known.
+    it is not known. Two files have the same only if nobody wrote to either since both
+    were made in the same few milliseconds.
     """
 
     location: str
@@ -74,11 +75,14 @@ class Evidence:
     `domain` is None if the host has none with that UUID. `source` and `chain` describe
     the disk's own files (top first), `destination` what is at the destination now;
     `uses` are all disks of all domains of the host, running or shut off, that use the
-    destination's location or fingerprint. `pool` is the pool of a volume destination,
+    destination's location or fingerprint; there may be more where not all `uses_known`:
+    a domain did not answer, or a chain or a file could not be looked at. `pool` is the pool of a volume destination,
     or the one that covers a file destination. `snapshots` are the names of the
     domain's snapshots, `checkpoints` the number of its checkpoints. `missing_secrets`
     are the secrets referred to that the host does not have. `agent` says whether the
     guest agent is connected. `backup` says that a backup job runs.
+    `unknown` says what could not be looked up, and `uses_unknown` why `uses` may lack
+    something.
     """
 
     host: HostFacts
@@ -89,9 +93,11 @@ class Evidence:
     directory: DirectoryFacts | None = None
     pool: PoolFacts | None = None
     uses: tuple[Use, ...] = ()
+    uses_known: bool = True
     snapshots: tuple[str, ...] = ()
     checkpoints: int = 0
     backup: bool = False
     agent: bool = False
     missing_secrets: tuple[str, ...] = ()
     unknown: tuple[str, ...] = field(default=())
+    uses_unknown: tuple[str, ...] = field(default=())
