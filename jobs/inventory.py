@@ -102,7 +102,7 @@ def _domain_row(host: Host, facts: DomainFacts, now: datetime) -> Domain:
 _DISK_FIELDS = [
     *("bus", "device", "format", "source", "source_kind", "persistent_source"),
     *("read_only", "shareable", "capacity", "allocation", "physical", "mirror"),
-    "gone_at",
+    *("chain_known", "gone_at"),
 ]
 
 
@@ -148,6 +148,7 @@ def _disk_row(domain: Domain, facts: DiskFacts) -> Disk:
         allocation=facts.allocation,
         physical=facts.physical,
         mirror=facts.mirror.destination if facts.mirror else "",
+        chain_known=facts.chain_known,
         gone_at=None,
     )
 
@@ -155,8 +156,9 @@ def _disk_row(domain: Domain, facts: DiskFacts) -> Disk:
 def _store_chains(facts_of: dict[int, DiskFacts], off: set[int]) -> None:
     """Replace the chains that changed; most never do.
 
-    libvirt does not show the chain of a domain that is `off`: what it was is kept,
-    since the next boot needs it, as long as the disk has the same source.
+    libvirt does not show the chain of a domain that is `off`: where no pool knows it
+    either, what it was is kept as long as the disk has the same source, since the next
+    boot needs it.
     """
     wanted = {
         (pk, depth): link
@@ -184,7 +186,9 @@ def _store_chains(facts_of: dict[int, DiskFacts], off: set[int]) -> None:
 
 
 def _same_top(stored: ChainLink | None, facts: DiskFacts) -> bool:
-    return stored is not None and stored.location == facts.source and not facts.chain
+    return (
+        stored is not None and stored.location == facts.source and not facts.chain_known
+    )
 
 
 def _links(facts: DiskFacts) -> list[tuple[str, str, str]]:

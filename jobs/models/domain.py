@@ -60,6 +60,8 @@ class Disk(models.Model):
     physical = models.BigIntegerField(null=True)
     # The destination of a block copy that the host shows on this disk, ours or not.
     mirror = models.TextField(blank=True)
+    # Whether the host could tell the whole chain; a domain that is off may hide some.
+    chain_known = models.BooleanField(default=True)
     gone_at = models.DateTimeField(null=True)
 
     class Meta:
