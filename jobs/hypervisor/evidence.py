@@ -75,14 +75,12 @@ class Evidence:
     `domain` is None if the host has none with that UUID. `source` and `chain` describe
     the disk's own files (top first), `destination` what is at the destination now;
     `uses` are all disks of all domains of the host, running or shut off, that use the
-    destination's location or fingerprint; there may be more where not all `uses_known`:
-    a domain did not answer, or a chain or a file could not be looked at. `pool` is the pool of a volume destination,
+    destination's location or fingerprint. `pool` is the pool of a volume destination,
     or the one that covers a file destination. `snapshots` are the names of the
     domain's snapshots, `checkpoints` the number of its checkpoints. `missing_secrets`
     are the secrets referred to that the host does not have. `agent` says whether the
-    guest agent is connected. `backup` says that a backup job runs.
-    `unknown` says what could not be looked up, and `uses_unknown` why `uses` may lack
-    something.
+    guest agent is connected. `backup` says that a backup job runs. `unknown` says what
+    could not be looked up, and `uses_unknown` why `uses` may lack something.
     """
 
     host: HostFacts
@@ -93,7 +91,6 @@ class Evidence:
     directory: DirectoryFacts | None = None
     pool: PoolFacts | None = None
     uses: tuple[Use, ...] = ()
-    uses_known: bool = True
     snapshots: tuple[str, ...] = ()
     checkpoints: int = 0
     backup: bool = False

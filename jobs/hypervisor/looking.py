@@ -7,7 +7,6 @@ Where none does, a transient pool may be put over the directory for the moment.
 from __future__ import annotations
 
 import posixpath
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,18 +14,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import libvirt
 
-from jobs.hypervisor import domain_xml
+from jobs.hypervisor import domain_xml, transient
 from jobs.hypervisor.errors import HostUnreachable, HypervisorError, NoAnswer
 from jobs.hypervisor.evidence import ImageFacts
 from jobs.hypervisor.link import Link
-from jobs.hypervisor.pools import PREFIX, pool_facts
+from jobs.hypervisor.pools import pool_facts
 from jobs.hypervisor.records import PoolFacts
-from jobs.hypervisor.volumes import image_facts, without_dots
+from jobs.hypervisor.volumes import (
+    device_facts,
+    device_names,
+    image_facts,
+    without_dots,
+)
 
 T = TypeVar("T")
 
@@ -34,9 +37,6 @@ T = TypeVar("T")
 QUESTION_SECONDS = 5.0
 # For a whole look, however many directories there are.
 LOOK_SECONDS = 20.0
-# A look is over long before; what is older was left by a worker that was killed.
-STALE_SECONDS = 300
-
 ATTEMPTS = 5
 FILE_POOLS = ("dir", "fs", "netfs")
 # libvirt opens all that it finds: in /dev that would be watchdogs, tapes, terminals.
@@ -75,7 +75,9 @@ class Look:
     _pools: list[PoolFacts] | None = None
     _folders: dict[str, Folder] = field(default_factory=dict)
     _images: dict[str, ImageFacts] = field(default_factory=dict)
+    _reasons: dict[str, list[str]] = field(default_factory=dict)
     _volumes: dict[str, Element] = field(default_factory=dict)
+    _devices: list[Element] | None = None
     _made: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,7 +92,7 @@ class Look:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._destroy(self._made)
+        transient.destroy(self.link, self._made)
 
     # --- Questions -----------------------------------------------------------------
 
@@ -110,8 +112,17 @@ class Look:
     def image(self, location: str) -> ImageFacts:
         """What lies at a location now."""
         if location not in self._images:
+            before, self.unknown = self.unknown, []
             self._images[location] = self._find(location)
+            self._reasons[location], self.unknown = self.unknown, before
+        for sentence in self._reasons[location]:
+            self.note(sentence)
         return self._images[location]
+
+    def told(self) -> tuple[str, ...]:
+        """What could not be known since the last time that this was asked."""
+        unknown, self.unknown = tuple(self.unknown), []
+        return unknown
 
     def owner_and_mode(self, location: str) -> tuple[int | None, int | None]:
         """Whose an image is, and its mode; None where that is not known."""
@@ -144,7 +155,7 @@ class Look:
             return self._device(location)
         folder = self.folder(posixpath.dirname(location))
         if folder.pool is None:
-            self.note(folder.why)
+            self.note("" if folder.exists is False else folder.why)
             return ImageFacts(location, folder.exists)
         return self._volume(location, folder.pool)
 
@@ -158,7 +169,10 @@ class Look:
         return self._facts(location, read, f"pool {pool.name}")
 
     def _device(self, location: str) -> ImageFacts:
-        """A device, if a pool has it; pools find it by any of its links in /dev."""
+        """A device, if a pool or the host's list of devices has it.
+
+        Both find it by any of its links in /dev.
+        """
 
         def read(connection: libvirt.virConnect) -> Element | None:
             return _described(lambda: connection.storageVolLookupByPath(location))
@@ -166,8 +180,25 @@ class Look:
         found = self._facts(location, read, f"device {location}")
         if found.exists:
             return found
-        self.note(f"No storage pool has the device {location}.")
+        for device in self._node_devices():
+            if location in (names := device_names(device)):
+                return device_facts(location, names[0], device)
+        self.note(f"Nothing on the host tells about the device {location}.")
         return ImageFacts(location, None)
+
+    def _node_devices(self) -> list[Element]:
+        """The whole disks of the host; none where it has no list of devices."""
+
+        def read(connection: libvirt.virConnect) -> list[Element]:
+            disks = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_STORAGE
+            devices = connection.listAllDevices(disks)
+            return [domain_xml.parse(device.XMLDesc()) for device in devices]
+
+        if self._devices is None:
+            self._devices = []
+            with suppress(HypervisorError):
+                self._devices = self.ask(read, "devices")
+        return self._devices
 
     def _facts(
         self,
@@ -201,8 +232,9 @@ class Look:
         except HypervisorError as error:
             self.note(f"The host's storage pools could not be read: {error.text}")
             return []
-        self._destroy([pool.name for pool in found if _is_stale(pool.name)])
-        return [pool for pool in found if not is_own(pool.name)]
+        stale = [pool.name for pool in found if transient.is_stale(pool.name)]
+        transient.destroy(self.link, stale)
+        return [pool for pool in found if not transient.is_own(pool.name)]
 
     def _see(self, path: str) -> Folder:
         for pool in self.pools():
@@ -221,13 +253,11 @@ class Look:
         each look says it in another way: some other pool may be defined there, and
         other workers may look at the same moment.
         """
-        name = f"{PREFIX}{int(time.time())}-{random.getrandbits(32):08x}"
+        name = transient.new_name()
         self._made.append(name)
         for _ in range(ATTEMPTS):
-            another = "/." * random.randint(1, 60)  # noqa: S311  it is no secret
-            text = _pool_xml(name, path.rstrip("/") + another)
             try:
-                self.ask(partial(_create, text=text), f"look {path}")
+                self.ask(partial(transient.create, name, path), f"look {path}")
             except HostUnreachable:
                 raise
             except HypervisorError as error:
@@ -251,6 +281,8 @@ class Look:
             return _no_folder(path, error)
         if not facts.active:  # the refresh found that the directory is gone
             return _gone(path, trouble)
+        if trouble and self.transient_pools and not own:
+            return self._transient(path)  # it is building a volume, maybe for minutes
         if trouble:
             self.note(f"Pool {name} tells what it last knew of {path}: {trouble}")
         owner, mode = _rights(description)
@@ -262,34 +294,6 @@ class Look:
             owner=owner,
             mode=mode,
         )
-
-    def _destroy(self, names: list[str]) -> None:
-        """Take transient pools away. What fails is found and done by a later look."""
-
-        def destroy(connection: libvirt.virConnect) -> None:
-            for name in names:
-                with suppress(libvirt.libvirtError):
-                    connection.storagePoolLookupByName(name).destroy()
-
-        if names:
-            with suppress(HypervisorError):
-                self.link.ask(QUESTION_SECONDS, destroy, about="look's end")
-
-
-def is_own(name: str) -> bool:
-    """Whether a pool is one of the transient ones of a look, of any worker."""
-    return _born(name) is not None
-
-
-def _born(name: str) -> int | None:
-    """When a look made this pool, in seconds since 1970."""
-    stamp = name.removeprefix(PREFIX).partition("-")[0]
-    return int(stamp) if name.startswith(PREFIX) and stamp.isdecimal() else None
-
-
-def _is_stale(name: str) -> bool:
-    born = _born(name)
-    return born is not None and born < time.time() - STALE_SECONDS
 
 
 def _if_there(pool: libvirt.virStoragePool) -> PoolFacts | None:
@@ -339,20 +343,8 @@ def _no_folder(path: str, error: HypervisorError) -> Folder:
 
 def _gone(path: str, words: str) -> Folder:
     missing = "No such file or directory" in words or "Not a directory" in words
-    why = f"The directory {path} could not be read: {words}"
+    why = f"The directory {path} could not be read: {transient.as_asked(words)}"
     return Folder(path, False if missing else None, why)
-
-
-def _create(connection: libvirt.virConnect, text: str) -> None:
-    connection.storagePoolCreateXML(text)
-
-
-def _pool_xml(name: str, target: str) -> str:
-    pool = ElementTree.Element("pool", type="dir")
-    ElementTree.SubElement(pool, "name").text = name
-    place = ElementTree.SubElement(pool, "target")
-    ElementTree.SubElement(place, "path").text = target
-    return ElementTree.tostring(pool, encoding="unicode")
 
 
 def _rights(described: Element) -> tuple[int | None, int | None]:

@@ -8,12 +8,11 @@ from jobs.hypervisor import domain_xml
 from jobs.hypervisor.errors import HostUnreachable, HypervisorError
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.records import PoolFacts
+from jobs.hypervisor.transient import is_own
 
 LIST_SECONDS = 25.0
 # A pool on a network file system that is away can hang.
 POOL_SECONDS = 5.0
-# The transient pools of looks at directories that no pool covers; never shown.
-PREFIX = "blockcopy-look-"
 
 
 def pools(link: Link) -> tuple[PoolFacts, ...]:
@@ -29,10 +28,11 @@ def pools(link: Link) -> tuple[PoolFacts, ...]:
 
 
 def _uuids(connection: libvirt.virConnect) -> list[str]:
+    """Of all pools but the transient ones of looks."""
     return [
         pool.UUIDString()
         for pool in connection.listAllStoragePools()
-        if not pool.name().startswith(PREFIX)
+        if not is_own(pool.name())
     ]
 
 

@@ -35,22 +35,28 @@ def examine(
         place = _place(look, destination)
         there = look.image(place) if place else ImageFacts(destination.location, None)
         source = look.image(own.source) if own and own.source else None
+        chain = tuple(look.image(one.location) for one in own.chain) if own else ()
         snapshots, checkpoints, backup, agent = _circumstances(look, domain)
+        directory, pool = _directory(look, destination, own), _pool(look, destination)
+        missing = tuple(_missing_secrets(look, destination))
+        unknown = look.told()
+        uses = uses_of(look, there, definitions(look))
         return Evidence(
             host=host,
             domain=domain,
             destination=there,
             source=source,
-            chain=tuple(look.image(one.location) for one in own.chain) if own else (),
-            directory=_directory(look, destination, own),
-            pool=_pool(look, destination),
-            uses=uses_of(look, there, definitions(look)),
+            chain=chain,
+            directory=directory,
+            pool=pool,
+            uses=uses,
             snapshots=snapshots,
             checkpoints=checkpoints,
             backup=backup,
             agent=agent,
-            missing_secrets=tuple(_missing_secrets(look, destination)),
-            unknown=tuple(look.unknown),
+            missing_secrets=missing,
+            unknown=unknown,
+            uses_unknown=look.told(),
         )
 
 

@@ -42,7 +42,12 @@ def definitions(look: Look) -> list[Definition]:
 def uses_of(
     look: Look, image: ImageFacts, domains: list[Definition]
 ) -> tuple[Use, ...]:
-    """Everything of these domains that is at the image's place, or is its file."""
+    """Everything of these domains that is at the image's place, or is its file.
+
+    What does not exist has no other names and is in no chain that is whole.
+    """
+    if image.exists is None:
+        look.note(f"Whether {image.location} has other names is not known.")
     return tuple(_matching(look, image, domains))
 
 
@@ -77,16 +82,24 @@ def _matching(
     look: Look, image: ImageFacts, domains: list[Definition]
 ) -> Iterator[Use]:
     for definition in domains:
-        for use in dict.fromkeys(_places(look, definition)):
+        places = _places(look, definition, follow=image.exists is not False)
+        for use in dict.fromkeys(places):
             if same_place(use.location, image.location):
                 yield replace(use, fingerprint=image.fingerprint)
-            elif image.exists is not False and use.location.startswith("/"):
+            elif _comparable(image, use.location):
                 mark = look.image(use.location).fingerprint
                 if mark and mark == image.fingerprint:
                     yield replace(use, fingerprint=mark)
 
 
-def _places(look: Look, definition: Definition) -> Iterator[Use]:
+def _comparable(image: ImageFacts, location: str) -> bool:
+    """Whether a disk somewhere else could be this file or device by another name."""
+    if not image.fingerprint or not location.startswith("/"):
+        return False
+    return image.kind == "block" or not location.startswith("/dev/")
+
+
+def _places(look: Look, definition: Definition, *, follow: bool) -> Iterator[Use]:
     """Where a domain's disks are, would be at the next start, or are copied to."""
     live = domain_xml.disks(definition.live) if definition.live is not None else {}
     lasting = (
@@ -100,7 +113,7 @@ def _places(look: Look, definition: Definition) -> Iterator[Use]:
         if here and (running is None or domain_xml.source(running) != here):
             how = "persistent source" if definition.live is not None else "source"
             yield _use(definition, target, how, here)
-            format_ = domain_xml.format_of(disk)
+            format_ = domain_xml.format_of(disk) if follow else "raw"
             for link in chain_below(look, here, format_).links:
                 yield _use(definition, target, "backing file", link.location)
 

@@ -30,6 +30,25 @@ def image_facts(location: str, volume: Element) -> ImageFacts:
     )
 
 
+def device_names(device: Element) -> list[str]:
+    """The paths of a node device, its own first, then its links."""
+    names = [(node.get("type") != "dev", node.text) for node in device.iter("devnode")]
+    return [text for _, text in sorted(names, key=lambda name: name[0]) if text]
+
+
+def device_facts(location: str, name: str, device: Element) -> ImageFacts:
+    """A node device with the path `name`, looked up as `location`; what is written on
+    it is not known."""
+    size = device.findtext("./capability/size", "")
+    return ImageFacts(
+        location,
+        exists=True,
+        kind="block",
+        capacity=int(size) if size.isdigit() else None,
+        fingerprint=f"device {name}",
+    )
+
+
 def backing_location(path: str) -> str:
     """Where a backing file is; libvirt has made relative paths absolute already.
 
