@@ -4,40 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import wraps
 
 from jobs.hypervisor import Destination, Evidence, HypervisorError
 from jobs.models import Disk
-from jobs.preflight import guest, options, place
+from jobs.preflight import guest, host, options, place, reuse, shallow, space
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, Level, stops
 from jobs.preflight.request import CopyRequest
 
-# A rule's name is its function's; None is "not about this request".
+# A rule's name is its function's; None is "not about this request". Those of SEEN judge
+# the host's own word and are not asked without it.
 Rule = Callable[[Case], Finding | None]
+SeenRule = Callable[[Case, Evidence], Finding | None]
 
-# What the database can tell.
-KNOWN: tuple[Rule, ...] = (
-    guest.host_answers,
+# Is the disk fit to be copied at all? These ask the database nothing.
+OF_THE_DISK: tuple[Rule, ...] = (
+    host.host_answers,
+    host.host_is_new_enough,
     guest.domain_is_running,
     guest.disk_can_be_copied,
+)
+KNOWN: tuple[Rule, ...] = (
+    *OF_THE_DISK,
     guest.disk_has_no_job,
+    guest.disk_is_written_to,
+    guest.lun_stays_lun,
     guest.shareable_stays_shareable,
     place.destination_makes_sense,
     place.destination_is_free,
+    place.destination_is_no_leftover,
     options.options_make_sense,
-    options.shallow_is_possible,
+    options.options_are_supported,
+    options.zeroed_only_if_created,
+    options.limits_make_sense,
+    options.consistent_only_if_finished,
+    shallow.shallow_is_possible,
+    shallow.declared_backing_is_the_sources,
+    guest.definitions_agree,
+    options.buffer_fits_bandwidth,
+    guest.guest_can_do_less,
 )
-# What the request's disk must be in any case; these ask the database nothing.
-OF_THE_DISK: tuple[Rule, ...] = (
-    guest.host_answers,
-    guest.domain_is_running,
-    guest.disk_can_be_copied,
+SEEN: tuple[SeenRule, ...] = (
+    guest.no_backup_runs,
+    place.destination_is_nobodys,
+    place.directory_is_there,
+    place.pool_can_take_it,
+    place.destination_is_absent,
+    reuse.reused_is_there,
+    reuse.reused_format_is_declared,
+    reuse.reused_size_is_exact,
+    reuse.reused_encryption_is_declared,
+    shallow.shallow_backing_is_the_sources,
+    reuse.reused_backing_is_kept,
+    space.there_is_room,
+    space.sparse_stays_sparse,
+    options.secrets_exist,
+    options.agent_answers,
+    guest.checkpoints_survive,
+    guest.snapshots_stay_valid,
+    host.all_users_were_seen,
+    host.everything_was_seen,
 )
 
 
 def preflight(request: CopyRequest, evidence: Evidence | None = None) -> list[Finding]:
     """What every rule says; without evidence, every rule that the database can tell."""
-    return _ask(KNOWN, Case(request, evidence))
+    case = Case(request, evidence)
+    found = _ask(KNOWN, case)
+    if evidence is not None:
+        found += _ask([_with(rule, evidence) for rule in SEEN], case)
+    return found
+
+
+def _with(rule: SeenRule, evidence: Evidence) -> Rule:
+    @wraps(rule)
+    def ask(case: Case) -> Finding | None:
+        return rule(case, evidence)
+
+    return ask
 
 
 def problems(request: CopyRequest) -> list[Finding]:
@@ -61,12 +106,12 @@ def examinable(request: CopyRequest) -> bool:
 
 def not_examined(request: CopyRequest, error: HypervisorError) -> Finding:
     """What is said instead of the rules that judge evidence, when there is none."""
-    host = request.disk.domain.host
+    silent = request.disk.domain.host
     level = Level.STOP if Case(request).overwrites else Level.WARN
     return Finding(
         "host_was_asked",
         level,
-        f"{host} could not be asked about this copy: {error.cause}",
+        f"{silent} could not be asked about this copy: {error.cause}",
         error.remedy,
     )
 

@@ -1,10 +1,28 @@
-"""Rules about the flags and parameters of virDomainBlockCopy."""
+"""Rules about flags and parameters, limits, secrets and a guest-consistent end."""
 
 from __future__ import annotations
 
-from jobs.hypervisor import InvalidOption, check_options
+from dataclasses import fields
+
+from jobs.hypervisor import (
+    CopyOptions,
+    Evidence,
+    InvalidOption,
+    check_options,
+    option_support,
+)
+from jobs.lifecycle import WhenReady
+from jobs.models.job import AtLimit
 from jobs.preflight.case import Case
-from jobs.preflight.finding import Finding, passed, stop
+from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.units import bandwidth_text, bytes_text
+
+MIB = 2**20
+# QEMU's own; a copy moves in steps of this size.
+DEFAULT_BUFFER = 16 * MIB
+SMALLEST_BUFFER = MIB // 16
+# A limit of so many steps can be told from a copy that stands still.
+STEPS = 2
 
 
 def options_make_sense(case: Case) -> Finding:
@@ -12,24 +30,145 @@ def options_make_sense(case: Case) -> Finding:
     try:
         check_options(case.options)
     except InvalidOption as error:
-        return stop(error.text, field=error.field)
+        return stop(error.text, error.remedy, field=error.field)
     return passed("The options are within libvirt's limits.", field="bandwidth")
 
 
-def shallow_is_possible(case: Case) -> Finding | None:
-    """libvirt refuses a shallow copy into a raw file (error 67)."""
-    if not case.options.shallow:
+def options_are_supported(case: Case) -> Finding | None:
+    """An option that the host lacks is refused, or worse, not known."""
+    if case.host_facts is None:
         return None
-    if case.destination.format == "raw":
+    support = option_support(case.host_facts)
+    for option in fields(CopyOptions):
+        name, wanted = option.name, getattr(case.options, option.name)
+        if wanted and support[name]:
+            return stop(
+                f"{case.host} does not have {name.replace('_', ' ')}. {support[name]}",
+                "Leave it off, or update the host.",
+                field=name,
+            )
+    return passed(f"{case.host} has every option that is asked for.", field="bandwidth")
+
+
+def zeroed_only_if_created(case: Case) -> Finding | None:
+    """A destination called zeroed that is not would be corrupt, silently."""
+    if not case.options.target_zeroed:
+        return None
+    if case.destination.kind != "volume":
         return stop(
-            "A shallow copy needs a format with a backing file.",
-            "Choose qcow2, or copy the whole chain.",
-            field="shallow",
+            "Only a volume that the console creates itself is known to be zeroed.",
+            "Leave it off, or copy to a storage volume.",
+            field="target_zeroed",
         )
-    if not case.backing:
+    return passed("The volume is new, and so it is zeroed.", field="target_zeroed")
+
+
+def secrets_exist(case: Case, evidence: Evidence) -> Finding | None:
+    """libvirt refuses a secret that it does not have (error 66)."""
+    wanted = case.destination
+    if wanted.auth is None and wanted.encryption is None:
+        return None
+    missing = evidence.missing_secrets
+    if not missing:
+        return passed(f"{case.host} has the secrets that are named.", field="auth")
+    encrypts = wanted.encryption is not None and (
+        {wanted.encryption.uuid, wanted.encryption.usage} & {*missing}
+    )
+    return stop(
+        f"{case.host} has no libvirt secret {', '.join(missing)}.",
+        "Define it on the host with virsh secret-define and secret-set-value.",
+        field="encryption" if encrypts else "auth",
+    )
+
+
+def buffer_fits_bandwidth(case: Case) -> Finding | None:
+    """With the default buf-size a slow copy jumps by 16 MiB and looks hung."""
+    bandwidth, buffer = case.options.bandwidth, case.options.buf_size
+    if bandwidth <= 0 or buffer or bandwidth >= DEFAULT_BUFFER:
+        return None
+    seconds = DEFAULT_BUFFER / bandwidth
+    return notice(
+        f"At {bandwidth_text(bandwidth)} progress jumps by "
+        f"{bytes_text(DEFAULT_BUFFER)} each {seconds:.0f} seconds.",
+        f"A buf-size of {bytes_text(fitting_buffer(bandwidth))} makes it smooth.",
+        field="buf_size",
+    )
+
+
+def fitting_buffer(bandwidth: int) -> int:
+    """The power of two of which a copy does some two a second, 64 KiB to 16 MiB."""
+    half = max(1, bandwidth // 2)
+    fitting = 1 << (half.bit_length() - 1)
+    return min(DEFAULT_BUFFER, max(SMALLEST_BUFFER, fitting))
+
+
+def limits_make_sense(case: Case) -> Finding | None:
+    """A limit must not be reached by a copy that does what was asked of it."""
+    stall, total = case.request.stall_limit, case.request.total_limit
+    if stall < 0 or total < 0:
+        name = "stall_limit" if stall < 0 else "total_limit"
+        return stop("A limit can't be negative.", "0 is no limit.", field=name)
+    if not stall and not total:
+        return None
+    if stall and total and stall >= total:
+        return warn(
+            f"The stall limit of {stall} s can't be reached before the total limit "
+            f"of {total} s.",
+            "Choose a shorter stall limit.",
+            field="stall_limit",
+        )
+    return _against_bandwidth(case, stall, total) or passed(
+        "The limits leave room for a copy that works.", field="stall_limit"
+    )
+
+
+def _against_bandwidth(case: Case, stall: int, total: int) -> Finding | None:
+    bandwidth = case.options.bandwidth
+    if bandwidth <= 0:
+        return None
+    then = "cancelled" if case.request.at_limit == AtLimit.CANCEL else "flagged"
+    step = (case.options.buf_size or DEFAULT_BUFFER) / bandwidth
+    if stall and stall < STEPS * step:
+        return warn(
+            f"At {bandwidth_text(bandwidth)} a step takes {step:.0f} s: a stall limit "
+            f"of {stall} s would have a working copy {then}.",
+            "Choose a smaller buf-size, or a longer limit.",
+            field="stall_limit",
+        )
+    needed = (case.capacity or 0) / bandwidth
+    if total and needed > total:
+        return warn(
+            f"At {bandwidth_text(bandwidth)} the {bytes_text(case.capacity)} of "
+            f"{case.target} take up to {needed:.0f} s: with a total limit of {total} s "
+            f"the copy would be {then}.",
+            "Choose a higher bandwidth, or a longer limit.",
+            field="total_limit",
+        )
+    return None
+
+
+def consistent_only_if_finished(case: Case) -> Finding | None:
+    """The guest's file systems are frozen for the moment in which a mirror ends."""
+    if not case.request.consistent:
+        return None
+    if case.request.when_ready != WhenReady.FINISH:
         return stop(
-            f"{case.target} has no backing file to share.",
-            "Leave shallow off.",
-            field="shallow",
+            "A guest-consistent copy is one that is finished when it is ready.",
+            "Choose to finish it, or leave consistent off.",
+            field="consistent",
         )
-    return passed(f"The copy shares {case.backing[0]}.", field="shallow")
+    return passed("The copy is finished guest-consistently.", field="consistent")
+
+
+def agent_answers(case: Case, evidence: Evidence) -> Finding | None:
+    """Without the agent nobody can freeze the guest's file systems."""
+    if not case.request.consistent:
+        return None
+    if evidence.agent:
+        return passed(f"The agent of {case.guest} is connected.", field="consistent")
+    return warn(
+        f"No guest agent answers in {case.guest}: the copy will be crash-consistent, "
+        "as after a power cut.",
+        "Install and start qemu-guest-agent in the guest.",
+        field="consistent",
+    )
