@@ -1,0 +1,72 @@
+"""Rules about the host, and about how much of it could be seen."""
+
+from __future__ import annotations
+
+from jobs.hypervisor import Evidence, host_support
+from jobs.preflight.case import Case
+from jobs.preflight.finding import Finding, notice, passed, stop, warn
+
+
+def host_answers(case: Case) -> Finding:
+    """A copy must not begin at some time later, when a silent host comes back."""
+    host = case.host
+    if not host.enabled:
+        return stop(f"{host} is disabled.", "Ask an administrator to enable the host.")
+    if host.error and case.evidence is None:
+        return stop(
+            f"{host} does not answer: {host.error}",
+            host.error_remedy or "Test the connection to the host.",
+        )
+    return passed(f"{host} answers.")
+
+
+def host_is_new_enough(case: Case) -> Finding | None:
+    """Older hosts would probe what lies at the destination."""
+    facts = case.host_facts
+    if facts is None:
+        return None
+    if too_old := host_support(facts):
+        return stop(
+            f"{case.host} is too old for block copies. {too_old}",
+            "Update libvirt on the host.",
+        )
+    return passed(f"{case.host} has a libvirt that can copy disks.")
+
+
+def everything_was_seen(case: Case, evidence: Evidence) -> Finding:
+    """What could not be known is said as such."""
+    unknown = [told for told in evidence.unknown if not _of_network_source(case, told)]
+    if unknown:
+        return warn(
+            " ".join(unknown),
+            "Start the copy only if you know that this does not matter.",
+        )
+    return passed(f"{case.host} told everything that was asked.")
+
+
+def _of_network_source(case: Case, sentence: str) -> bool:
+    """Of a source on a network nothing more than its size is needed, which the running
+    guest tells."""
+    network = case.disk is not None and case.disk.source_kind == "network"
+    return network and case.source in sentence
+
+
+def all_users_were_seen(case: Case, evidence: Evidence) -> Finding:
+    """Whoever writes over something must know that nobody else uses it."""
+    unknown = " ".join(evidence.uses_unknown)
+    if not unknown:
+        return passed(f"All disks of {case.host} could be compared.")
+    cause = f"Not all disks of {case.host} could be compared with the destination."
+    if case.reuses_file:
+        return stop(
+            f"{cause} {unknown}",
+            "Copy to a new file: what is overwritten must be nobody's.",
+            field="destination",
+        )
+    if case.overwrites or case.there.exists is not False:
+        return warn(
+            f"{cause} {unknown}",
+            "Make sure yourself that no other domain uses the destination.",
+            field="destination",
+        )
+    return notice(f"{cause} {unknown}", "A new file is nobody's disk.")

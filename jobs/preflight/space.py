@@ -1,0 +1,207 @@
+"""Rules about room: what a copy needs at least, and what it can grow to.
+
+A thin copy begins with what the disk has allocated and grows as the guest writes; a
+thick one takes the disk's whole size at once.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs import live
+from jobs.hypervisor import Evidence
+from jobs.models import CopyJob, Disk
+from jobs.preflight.case import DEVICE_POOLS, Case
+from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.preflight.place import field_of
+from jobs.units import bytes_text
+
+# From this QEMU on a mirror does not write zeroes into a destination that is zero.
+KEEPS_SPARSE = 10_001_000
+# Below this part of its size a disk is called sparse.
+SPARSE = 0.9
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is free in `name`; of it, what other jobs will take at least and at most."""
+
+    name: str
+    available: int
+    jobs: tuple[int, ...] = ()
+    promised: int = 0
+    promised_at_most: int = 0
+
+    def has(self, promised: int) -> str:
+        """What is free, and who will take what of it, in words."""
+        free = f"{self.name} has {bytes_text(self.available)} free"
+        if not promised:
+            return free
+        plural = "s" if len(self.jobs) > 1 else ""
+        names = ", ".join(map(str, self.jobs))
+        return f"{free}, of which job{plural} {names} will take {bytes_text(promised)}"
+
+
+def there_is_room(case: Case, evidence: Evidence) -> Finding | None:
+    """What is needed at least must be there; too little for later is warned of."""
+    if case.destination.kind not in ("file", "volume") or case.capacity is None:
+        return None
+    room = _room(case, evidence)
+    if room is None:
+        return _unknown(case, evidence)
+    taken = _taken(case)
+    most = max(0, case.capacity - taken)
+    thick = is_thick(case)
+    least = most if thick else min(most, max(0, _allocated(case) - taken))
+    if least > room.available - room.promised:
+        what = "takes all of its size at once" if thick else "will need at least"
+        return stop(
+            f"{_copy_of(case)} {what}, {bytes_text(least)}; {room.has(room.promised)}.",
+            "Make room, or choose another place.",
+            field=_field(case),
+        )
+    if most > room.available - room.promised_at_most:
+        return warn(
+            f"{_copy_of(case)} can grow to {bytes_text(case.capacity)}; "
+            f"{room.has(room.promised_at_most)}.",
+            "It needs "
+            f"{bytes_text(least)} for now. If it runs out of space while it is "
+            "copied it fails, and after a pivot the guest stops at its next write.",
+            field=_field(case),
+        )
+    kind = "thick" if thick else "thin"
+    return passed(
+        f"There is room for {bytes_text(case.capacity)} ({kind}): "
+        f"{room.has(room.promised_at_most)}.",
+        field=_field(case),
+    )
+
+
+def _copy_of(case: Case) -> str:
+    return f"The copy of {case.target}"
+
+
+def _field(case: Case) -> str:
+    return "pool" if case.destination.kind == "volume" else field_of(case)
+
+
+def is_thick(case: Case) -> bool:
+    """Whether the destination has all of its size from the beginning."""
+    return case.destination.kind == "volume" and case.pool_kind in DEVICE_POOLS
+
+
+def _taken(case: Case) -> int:
+    """What a reused file has of the storage already."""
+    return (case.there.allocation or 0) if case.reuses_file else 0
+
+
+def _allocated(case: Case) -> int:
+    """The least that a copy needs: its layers may hide each other, so the largest."""
+    images = case.images[:1] if case.options.shallow else case.images
+    sizes = [image.allocation or 0 for image in images]
+    own = case.disk.allocation if case.disk and not images else 0
+    return max([*sizes, own or 0])
+
+
+def _unknown(case: Case, evidence: Evidence) -> Finding | None:
+    if evidence.pool is None and case.destination.kind == "volume":
+        return None  # another rule says so
+    if evidence.directory is not None and evidence.directory.exists is False:
+        return None
+    return warn(
+        f"How much is free for the copy of {case.target} could not be looked up.",
+        f"It can grow to {bytes_text(case.capacity)}.",
+        field=_field(case),
+    )
+
+
+# --- What is free, and promised ----------------------------------------------------
+
+
+def _room(case: Case, evidence: Evidence) -> Room | None:
+    pool, directory = evidence.pool, evidence.directory
+    if case.destination.kind == "volume":
+        if pool is None or not pool.active:
+            return None
+        return _with_promises(case, pool.name, pool.available, pool.path)
+    if directory is None or directory.available is None:
+        return None
+    name = directory.pool or directory.path
+    return _with_promises(case, name, directory.available, directory.path)
+
+
+def _with_promises(case: Case, name: str, available: int, path: str) -> Room:
+    jobs = [job for job in _other_jobs(case) if _goes_to(job, name, path)]
+    seen = live.progress_of(job.pk for job in jobs)
+    done = {job.pk: seen[job.pk].current if job.pk in seen else 0 for job in jobs}
+    allocated = _allocations(jobs)
+    return Room(
+        name,
+        available,
+        tuple(job.pk for job in jobs),
+        _sum(allocated.get(job.pk, 0) - done[job.pk] for job in jobs),
+        _sum((job.capacity or 0) - done[job.pk] for job in jobs),
+    )
+
+
+def _sum(counts: Iterable[int]) -> int:
+    return sum(max(0, count) for count in counts)
+
+
+def _other_jobs(case: Case) -> list[CopyJob]:
+    """Other copies to this host's storage, and to a network's that it shares."""
+    jobs = CopyJob.objects.active().exclude(pk=case.request.job)
+    return list(jobs if case.pool_kind == "netfs" else jobs.filter(host=case.host))
+
+
+def _goes_to(job: CopyJob, pool: str, path: str) -> bool:
+    wanted = job.target_destination
+    if wanted.kind == "volume" and not wanted.path:
+        return wanted.pool == pool
+    if wanted.kind not in ("file", "volume") or not path:
+        return False
+    folder = posixpath.dirname(wanted.path)
+    return folder == path.rstrip("/")
+
+
+def _allocations(jobs: list[CopyJob]) -> dict[int, int]:
+    """What each job's disk has allocated, by job, as the inventory knows it."""
+    disks = Disk.objects.filter(domain__in=[job.domain_id for job in jobs])
+    known = {(disk.domain_id, disk.target): disk.allocation or 0 for disk in disks}
+    return {job.pk: known.get((job.domain_id, job.disk), 0) for job in jobs}
+
+
+# --- Sparse ------------------------------------------------------------------------
+
+
+def sparse_stays_sparse(case: Case, evidence: Evidence) -> Finding | None:
+    """Before 10.1 QEMU's full copy zeroes the whole destination first.
+
+    Where the storage can punch holes (local file systems) that costs nothing; where it
+    can't, as on NFS before 4.2, the destination becomes as thick as the disk is large.
+    qcow2 keeps zeroes in its metadata.
+    """
+    raw_file = case.destination.format == "raw" and case.destination.kind in (
+        *("file", "volume"),
+    )
+    if not raw_file or is_thick(case) or not _is_sparse(case):
+        return None
+    if evidence.host.hypervisor_version >= KEEPS_SPARSE:
+        return passed("A sparse disk stays sparse.", "QEMU 10.1 or later")
+    cause = (
+        f"{case.target} has {bytes_text(_allocated(case))} of its "
+        f"{bytes_text(case.capacity)} allocated; on storage without efficient zeroing "
+        "a raw copy takes all of them with QEMU before 10.1."
+    )
+    if case.pool_kind == "netfs":
+        return warn(cause, "Choose qcow2, or make sure of the room.", field="format")
+    return notice(cause, "Local file systems keep it sparse.", field="format")
+
+
+def _is_sparse(case: Case) -> bool:
+    if not case.capacity:
+        return False
+    known = case.images or (case.disk and case.disk.allocation is not None)
+    return bool(known) and _allocated(case) < SPARSE * case.capacity
