@@ -6,7 +6,7 @@ from jobs import actions
 from jobs.actions import Outcome
 from jobs.commandline import find
 from jobs.commandline.answer import Answer, Call, Failure, Status
-from jobs.commandline.findings import findings_text
+from jobs.commandline.findings import finding_records, findings_text
 from jobs.commandline.leftovers import leftovers_text
 from jobs.commandline.reaching import followed, reached
 from jobs.commandline.records import Record, job_record, job_records, shown_record
@@ -53,14 +53,15 @@ def show(call: Call) -> Answer:
     """Show one job: what was asked, found, done and left, with its history."""
     call.must_see("copyjob")
     job = find.job(call.options.job)
-    record = shown_record(job)
+    found = findings_from_json(job.findings)
+    record = shown_record(job) | {"findings": finding_records(found, job.accepted)}
     rows = [
         (event.time, event.level, event.actor, event.message)
         for event in job.events.all()
     ]
     parts = [
         _job_text(record),
-        findings_text(findings_from_json(job.findings), job.accepted),
+        findings_text(found, job.accepted),
         leftovers_text(record["leftovers"]) if record["leftovers"] else "",
         table(("TIME", "LEVEL", "ACTOR", "EVENT"), rows),
     ]

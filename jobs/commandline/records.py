@@ -196,11 +196,10 @@ def event_records(job: CopyJob) -> list[Record]:
 
 
 def shown_record(job: CopyJob) -> Record:
-    """Return one copy job with all that belongs to it."""
+    """Return one copy job with all that belongs to it but its findings."""
     return job_record(job) | {
         "destination_spec": job.destination_spec,
         "destination_xml": job.destination_xml,
-        "findings": job.findings,
         "leftovers": leftover_records(job.leftovers.all()),
         "events": event_records(job),
     }

@@ -16,7 +16,7 @@ from jobs import checks
 from jobs.commandline.waiting import WakeUps
 from jobs.lifecycle import State
 from jobs.management.commands.blockcopy import Command
-from jobs.models import CopyJob, Disk, Host
+from jobs.models import CopyJob, Disk, Host, Leftover
 from jobs.preflight import Finding
 from tests.cli.copies import TO
 
@@ -128,4 +128,21 @@ def job(disk: Disk) -> CopyJob:
         state=State.COPYING,
         libvirt_id=7,
         started_at=timezone.now(),
+    )
+
+
+@pytest.fixture
+def leftover(job: CopyJob) -> Leftover:
+    """What a job that ended left behind, as measured since."""
+    CopyJob.objects.update(state=State.CANCELLED, ended_at=timezone.now())
+    job.refresh_from_db()
+    return Leftover.objects.create(
+        host=job.host,
+        job=job,
+        host_name="alder",
+        kind=Leftover.Kind.PARTIAL,
+        location=TO,
+        storage_kind="file",
+        bytes=3 * 2**30,
+        measured_at=timezone.now(),
     )
