@@ -51,6 +51,10 @@ class Row:
 
 
 INTERNAL = libvirt.VIR_ERR_INTERNAL_ERROR
+NO_SECRET = libvirt.VIR_ERR_NO_SECRET
+NO_STORAGE_POOL = libvirt.VIR_ERR_NO_STORAGE_POOL
+NO_STORAGE_VOL = libvirt.VIR_ERR_NO_STORAGE_VOL
+STORAGE_VOL_EXIST = libvirt.VIR_ERR_STORAGE_VOL_EXIST
 NO_SUPPORT = libvirt.VIR_ERR_NO_SUPPORT
 NO_CONNECT = libvirt.VIR_ERR_NO_CONNECT
 INVALID_CONN = libvirt.VIR_ERR_INVALID_CONN
@@ -117,11 +121,76 @@ TABLE: tuple[Row, ...] = (
     Row((INVALID_ARG,), r"disk .*not found in domain|invalid path", DiskNotFound),
     Row((INVALID_ARG,), r"does not have an active block job", NoJob),
     Row((OPERATION_FAILED,), r"failed while pivoting", PivotFailed),
+    # Storage pools and volumes.
+    Row(
+        (NO_STORAGE_POOL,),
+        "",
+        DestinationUnusable,
+        "The host has no such storage pool.",
+        "Choose one of the host's pools; reading its inventory again shows them.",
+    ),
+    Row(
+        (NO_STORAGE_VOL,),
+        "",
+        DestinationUnusable,
+        "The storage pool has no such volume.",
+        "Look at what the pool has; somebody may have removed the volume.",
+    ),
+    Row(
+        (STORAGE_VOL_EXIST, OPERATION_INVALID),
+        r"volume target path .* already exists|volume .* exists already",
+        DestinationExists,
+        "The storage pool has a volume of that name already.",
+        "Choose another name.",
+    ),
+    Row(
+        (OPERATION_INVALID,),
+        r"storage pool .* is not active",
+        DestinationUnusable,
+        "The storage pool is not active.",
+        "Start the pool on the host, or choose another one.",
+    ),
+    Row(
+        (),
+        r"asynchronous jobs running|is still being allocated|volume .* still in use",
+        DestinationUnusable,
+        "The storage pool is busy with this volume or another one.",
+        "Wait until it is done, and try again.",
+        True,
+    ),
+    Row(
+        (NO_SUPPORT,),
+        r"pool does not support",
+        DestinationUnusable,
+        "A pool of this kind cannot do that with its volumes.",
+        "Choose a directory, file system or logical pool.",
+    ),
+    Row(
+        (NO_SECRET,),
+        "",
+        DestinationUnusable,
+        "The host does not have the secret, or the secret has no value.",
+        "Define the secret on the host and set its value, or refer to another one.",
+    ),
+    Row(
+        (),
+        r"inaccessible backing store",
+        DestinationUnusable,
+        "The disk's backing file cannot be read where the volume is to be made.",
+        "Copy the whole chain instead of a shallow copy.",
+    ),
+    Row(
+        (),
+        r"file too large|image size is too large",
+        DestinationUnusable,
+        "The storage cannot hold an image of that size.",
+        "Choose another pool or another format.",
+    ),
     # Destinations.
     Row((CONFIG_UNSUPPORTED,), r"already exists and is not a block", DestinationExists),
     Row(
         (),
-        r"no space left",
+        r"no space left|not enough free space",
         DestinationUnusable,
         "The destination's storage is full.",
         _FREE_SPACE,

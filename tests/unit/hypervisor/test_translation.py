@@ -218,7 +218,51 @@ CASES: list[tuple[int, str, type[HypervisorError]]] = [
     ),
     (39, "Cannot get the program that was called", HostUnreachable),
     (19, "missing source information for device vda", DestinationUnusable),
-    (66, "Secret not found: no secret with matching uuid", Refused),
+    (
+        66,
+        "Secret not found: secret 'bf909a80-d755-4a4e-a431-3bbdf1328a23' does not have "
+        "a value",
+        DestinationUnusable,
+    ),
+    (
+        49,
+        "Storage pool not found: no storage pool with matching name 'zzz'",
+        DestinationUnusable,
+    ),
+    (
+        50,
+        "Storage volume not found: no storage vol with matching path '/images/none'",
+        DestinationUnusable,
+    ),
+    (90, "storage volume 'n2' exists already", DestinationExists),
+    (
+        55,
+        "Requested operation is not valid: volume target path '/images/behind' already "
+        "exists",
+        DestinationExists,
+    ),
+    (
+        55,
+        "Requested operation is not valid: storage pool 'spare' is not active",
+        DestinationUnusable,
+    ),
+    (
+        1,
+        "internal error: pool 'images' has asynchronous jobs running.",
+        DestinationUnusable,
+    ),
+    (
+        3,
+        "this function is not supported by the connection driver: storage pool does "
+        "not support volume creation",
+        DestinationUnusable,
+    ),
+    (
+        38,
+        "inaccessible backing store volume /none/x: No such file or directory",
+        DestinationUnusable,
+    ),
+    (38, "cannot extend file '/images/big': File too large", DestinationUnusable),
     (1, "internal error: something that nobody has seen yet", Refused),
 ]
 
