@@ -9,7 +9,8 @@ import libvirt
 from jobs.hypervisor.destination import Destination
 from jobs.hypervisor.errors import DestinationUnusable
 from jobs.hypervisor.link import Link
-from jobs.hypervisor.looking import refresh
+from jobs.hypervisor.looking import FILE_POOLS, refresh
+from jobs.hypervisor.pools import pool_facts
 from jobs.hypervisor.records import ChainLink
 
 # To make a LUKS header takes QEMU seconds on purpose; on a busy machine 7 were seen.
@@ -35,7 +36,8 @@ def create_volume(
 
     def call(connection: libvirt.virConnect) -> str:
         pool = connection.storagePoolLookupByName(destination.pool)
-        refresh(pool)
+        _require_fitting(pool, destination, backing)
+        refresh(pool)  # it may not know yet that the name is taken
         volume = pool.createXML(text)
         try:
             if not exact:
@@ -47,6 +49,18 @@ def create_volume(
         return volume.path()
 
     return link.ask(CREATE_SECONDS, call, about=f"pool {destination.pool}")
+
+
+def _require_fitting(
+    pool: libvirt.virStoragePool, destination: Destination, backing: ChainLink | None
+) -> None:
+    """Of a logical volume or partition libvirt makes nothing but the bare device."""
+    bare = destination.format == "raw" and not (destination.encryption or backing)
+    if pool_facts(pool).kind not in FILE_POOLS and not bare:
+        raise DestinationUnusable(
+            cause=f"The pool {destination.pool} makes devices, which can only be raw.",
+            remedy="Choose raw without encryption, or a pool of files.",
+        )
 
 
 def _require_exact(volume: libvirt.virStorageVol, capacity: int) -> None:
