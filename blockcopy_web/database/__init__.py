@@ -34,8 +34,8 @@ class SealingWrapper(_Base):
             from jobs.audit.sealing import seal
 
             seal(self, appended)
-        super()._commit()
+        super()._commit()  # type: ignore[misc]
 
     def _rollback(self) -> None:
         self.unsealed = set()
-        super()._rollback()
+        super()._rollback()  # type: ignore[misc]

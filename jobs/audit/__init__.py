@@ -2,7 +2,8 @@
 
 There is no code that changes or deletes an entry, and the database refuses it
 (`guard`). Every entry is chained to the one before at its commit (`chain`, `sealing`);
-`verification` reads the chain, `checkpoints` keep its end elsewhere.
+`log` and `verification` read the chain, `checkpoints` keep its end elsewhere, and
+`exports` verify without a database.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
 
 from jobs.actor import Actor
+from jobs.audit.log import last_verification
 from jobs.audit.sealing import NotRecorded
 from jobs.models import AuditEntry
 
-__all__ = ["NotRecorded", "Outcome", "record"]
+__all__ = ["NotRecorded", "Outcome", "last_verification", "record"]
 
 Outcome = AuditEntry.Outcome
 
@@ -86,7 +88,7 @@ def _here() -> Any:
 def _storable(name: str, text: str) -> str:
     """Return `text` as both databases store it in the column `name`."""
     shown = _UNSTORABLE.sub("�", str(text))
-    longest = AuditEntry._meta.get_field(name).max_length
+    longest = getattr(AuditEntry._meta.get_field(name), "max_length", None)
     if longest is None or len(shown) <= longest:
         return shown
     return f"{shown[: longest - 1]}…"

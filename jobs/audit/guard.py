@@ -133,7 +133,7 @@ _UPDATE = _function(
         {_raise(NO_PLACE)}
       END IF;
       RETURN NEW;
-    END""",
+    END""",  # noqa: S608
 )
 
 
@@ -148,16 +148,11 @@ def _sqlite(connection: BaseDatabaseWrapper) -> list[str]:
     last = f"FROM {TABLE} WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1"
     next_number = f"coalesce((SELECT number {last}), 0) + 1"
     previous = f"coalesce((SELECT hash {last}), '{GENESIS}')"
+    # An INSERT OR REPLACE deletes without any trigger being asked.
+    there = f"EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)"  # noqa: S608
     return [
-        # An INSERT OR REPLACE deletes without any trigger being asked.
         _trigger(
-            "audit_append",
-            "INSERT",
-            (
-                "NEW.number IS NOT NULL OR EXISTS "
-                f"(SELECT 1 FROM {TABLE} WHERE id = NEW.id)",
-                NO_PLACE,
-            ),
+            "audit_append", "INSERT", (f"NEW.number IS NOT NULL OR {there}", NO_PLACE)
         ),
         _trigger("audit_delete", "DELETE", ("1", NO_DELETION)),
         _trigger(

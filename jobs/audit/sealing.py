@@ -70,7 +70,8 @@ def _lock(connection: BaseDatabaseWrapper) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)",
+                "SELECT set_config('lock_timeout', %s, true), "
+                "pg_advisory_xact_lock(%s)",
                 [f"{LOCK_TIMEOUT}ms", CHAIN_LOCK],
             )
     # SQLite has one writer at a time, from its BEGIN IMMEDIATE on.

@@ -45,10 +45,14 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found or did: `data` for scripts, `text` for people."""
+    """What a command found or did: `data` for scripts, `text` for people.
+
+    `streamed`: it has been written to standard output already.
+    """
 
     data: Mapping[str, Any] | Sequence[Any]
     text: str
+    streamed: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandParser
 
 from jobs.audit import Outcome
+from jobs.audit.exports import FORMATS
 from jobs.commandline import (
     copies,
     domains,
@@ -169,6 +171,13 @@ def _add_job_commands(acts: Subparsers) -> None:
     for verb in ("pivot", "finish", "cancel"):
         leaf = _with_job(_leaf(acts, verb, copies.act))
         leaf.set_defaults(verb=verb)
+        if verb == "finish":
+            leaf.add_argument(
+                "--consistent",
+                action=argparse.BooleanOptionalAction,
+                help="freeze the guest's file systems meanwhile, or not; default: as "
+                "the job was asked for",
+            )
         _add_reason(leaf)
         _add_wait(leaf, "it is done")
     speed = _with_job(_leaf(acts, "speed", copies.speed))
@@ -226,12 +235,32 @@ def _with_leftover(leaf: CommandParser) -> CommandParser:
 
 
 def _add_audit_commands(acts: Subparsers) -> None:
-    entries = _leaf(acts, "list", log.list_all)
-    entries.add_argument("--actor")
-    entries.add_argument("--action")
-    entries.add_argument("--outcome", choices=Outcome.values)
-    entries.add_argument("--job", type=int)
+    entries = _with_filters(_leaf(acts, "list", log.list_all))
     entries.add_argument("--limit", type=values.count, default=50, metavar="N")
+    verify = _leaf(acts, "verify", log.verify)
+    verify.add_argument(
+        "--file", type=Path, metavar="EXPORT", help="an export, instead of the database"
+    )
+    export = _with_filters(_leaf(acts, "export", log.export))
+    export.add_argument("--format", choices=FORMATS, default="jsonl")
+    export.add_argument("--since", type=values.moment, metavar="TIME")
+    export.add_argument(
+        "--until", type=values.moment, metavar="TIME", help="only what was before it"
+    )
+    export.add_argument(
+        *("-o", "--output"),
+        type=Path,
+        metavar="FILE",
+        help="write to a file; --json then tells what is in it",
+    )
+
+
+def _with_filters(leaf: CommandParser) -> CommandParser:
+    leaf.add_argument("--actor")
+    leaf.add_argument("--action")
+    leaf.add_argument("--outcome", choices=Outcome.values)
+    leaf.add_argument("--job", type=int)
+    return leaf
 
 
 def _add_user_commands(acts: Subparsers) -> None:

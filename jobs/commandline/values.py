@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -28,6 +29,18 @@ seconds = _value(
     float, lambda value: isfinite(value) and value > 0, "a number of seconds above 0"
 )
 count = _value(int, lambda value: value > 0, "a whole number above 0")
+
+
+def moment(text: str) -> datetime:
+    """Return the time that "2026-11-23" or "2026-11-23T14:05+01:00" means; else UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"“{text}” is no time: write 2026-11-23 or 2026-11-23T14:05, in UTC, or "
+            "with an offset such as +01:00."
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def size(text: str) -> int:

@@ -1,1 +1,1 @@
-"""The database backend for PostgreSQL; Django asks for a package with a module `base`."""
+"""The database backend for PostgreSQL: the module `base`, as Django expects it."""

@@ -1,1 +1,1 @@
-"""The database backend for SQLite; Django asks for a package with a module `base`."""
+"""The database backend for SQLite: the module `base`, as Django expects it."""

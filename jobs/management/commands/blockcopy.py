@@ -10,6 +10,7 @@ from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError
 
 from jobs.actions import ActionError, Invalid
+from jobs.audit import NotRecorded
 from jobs.commandline.answer import Answer, Call, Failure, Status
 from jobs.commandline.caller import caller
 from jobs.commandline.findings import finding_records
@@ -37,7 +38,11 @@ class Command(BaseCommand):
                 Failure("Interrupted.", status=Status.INTERRUPTED), as_json=given.json
             )
         else:
-            self.stdout.write(json.dumps(answer.data) if given.json else answer.text)
+            self._show(answer, as_json=given.json)
+
+    def _show(self, answer: Answer, *, as_json: bool) -> None:
+        if not answer.streamed:
+            self.stdout.write(json.dumps(answer.data) if as_json else answer.text)
 
     def _fail(self, failure: Failure, *, as_json: bool) -> None:
         if as_json:
@@ -59,6 +64,8 @@ def _answer(given: argparse.Namespace) -> Answer:
         raise Failure(str(error), data={"problems": found}) from error
     except ActionError as error:
         raise Failure(str(error)) from error
+    except NotRecorded as error:
+        raise Failure(str(error).strip()) from error
     except DatabaseError as error:
         raise Failure(
             f"The database does not do its part ({str(error).strip()}). Is "
