@@ -50,6 +50,7 @@ from jobs.hypervisor.host import Hypervisor
 from jobs.hypervisor.options import (
     check_bandwidth,
     check_options,
+    check_together,
     flag_names,
     options_for,
     parameters,
@@ -132,6 +133,7 @@ __all__ = [
     "check",
     "check_bandwidth",
     "check_options",
+    "check_together",
     "close_all",
     "connection",
     "destination_from_json",

@@ -6,6 +6,8 @@ one that was meant: a disk has at most one block job, but it may be somebody els
 
 from __future__ import annotations
 
+import time
+
 import libvirt
 
 from jobs.hypervisor import domain_xml
@@ -19,12 +21,14 @@ from jobs.hypervisor.errors import (
     HypervisorError,
     IdentityMismatch,
     NoJob,
+    Refused,
     StillEnding,
 )
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.options import (
     check_bandwidth,
     check_options,
+    check_together,
     flags,
     options_for,
     parameters,
@@ -37,6 +41,9 @@ from jobs.hypervisor.versions import require_support
 CHANGE_SECONDS = 35.0
 # Creates and formats the destination.
 START_SECONDS = 60.0
+# A start that did not get as far as the call itself for so long is not sent any more:
+# whoever wrote it down may by then have taken it for one that never was.
+SEND_SECONDS = 4.0
 # Waits until the guest's writes in flight are on both sides; 0.02 to 0.4 s were seen.
 PIVOT_SECONDS = 60.0
 
@@ -51,7 +58,9 @@ def start(
     """See Hypervisor.start."""
     check_options(options)
     xml = to_xml(destination)
+    check_together(destination, options)
     sent = options_for(destination, options)
+    began = time.monotonic()
     if destination.source_type == "volume":
         raise DestinationError("path", "The volume has no path: create it first.")
 
@@ -60,6 +69,8 @@ def start(
         domain = connection.lookupByUUIDString(domain_uuid)
         domain_id = _require_disk(domain, disk)
         transient_job = bool(domain.isPersistent())
+        if time.monotonic() - began > SEND_SECONDS:
+            raise _too_late()
         with options_translated():
             domain.blockCopy(disk, xml, parameters(sent), flags(sent, transient_job))
         return Started(domain_id, transient_job, xml)
@@ -70,6 +81,14 @@ def start(
         if destination.source_type != "block":
             raise
         raise _no_device(error) from error
+
+
+def _too_late() -> HypervisorError:
+    return Refused(
+        f"The host took more than {SEND_SECONDS:g} s before it could be asked.",
+        cause="The host was too slow to get ready for the start; it was not asked to.",
+        remedy="Copy again when the host is less busy.",
+    )
 
 
 def _versions(connection: libvirt.virConnect) -> HostFacts:

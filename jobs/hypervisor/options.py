@@ -29,11 +29,40 @@ _PARAMETERS = (
 
 
 def options_for(destination: Destination, options: CopyOptions) -> CopyOptions:
-    """The options that libvirt really gets: a volume that the console has created is
-    always a reused file or device to it."""
-    if destination.kind == "volume":
+    """The options that libvirt really gets.
+
+    A volume that the console has created is a reused file or device to it. So is a
+    slice, since libvirt creates none (error 84): of a device or on a network that is
+    there anyway, while a file is reused only if somebody says so (see check_together).
+    """
+    into_slice = destination.slice_size and destination.kind != "file"
+    if destination.kind == "volume" or into_slice:
         return replace(options, reuse_external=True)
     return options
+
+
+def check_together(destination: Destination, options: CopyOptions) -> None:
+    """Raise InvalidOption for options that this destination can't have."""
+    if destination.slice_size and not options_for(destination, options).reuse_external:
+        raise InvalidOption.of(
+            "reuse_external",
+            "A slice is part of a file that exists: allow the file to be reused.",
+        )
+    if options.target_zeroed and not _is_zeroed(destination):
+        raise InvalidOption.of(
+            "target_zeroed",
+            "Only a new volume is known to be zeroed, and neither a raw device nor raw "
+            "LUKS is: leave it away here.",
+        )
+
+
+def _is_zeroed(destination: Destination) -> bool:
+    """Said of anything else, the guest would read what was there before. A new logical
+    volume holds its last owner's data, and what LUKS makes of zeros is noise; in qcow2
+    both are zero until they are written."""
+    if destination.kind != "volume" or destination.format == "qcow2":
+        return destination.kind == "volume"
+    return destination.source_type != "block" and destination.encryption is None
 
 
 def flag_names(options: CopyOptions, persistent: bool) -> tuple[str, ...]:
