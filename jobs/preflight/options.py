@@ -9,11 +9,12 @@ from jobs.hypervisor import (
     Evidence,
     InvalidOption,
     check_options,
+    check_together,
     option_support,
 )
 from jobs.lifecycle import WhenReady
 from jobs.models.job import AtLimit
-from jobs.preflight.case import Case
+from jobs.preflight.case import DEVICE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.units import bandwidth_text, bytes_text
 
@@ -29,6 +30,7 @@ def options_make_sense(case: Case) -> Finding:
     """libvirt and QEMU would refuse these, some only after the start."""
     try:
         check_options(case.options)
+        check_together(case.destination, case.options)
     except InvalidOption as error:
         return stop(error.text, error.remedy, field=error.field)
     return passed("The options are within libvirt's limits.", field="bandwidth")
@@ -51,13 +53,17 @@ def options_are_supported(case: Case) -> Finding | None:
 
 
 def zeroed_only_if_created(case: Case) -> Finding | None:
-    """A destination called zeroed that is not would be corrupt, silently."""
-    if not case.options.target_zeroed:
+    """A destination called zeroed that is not would be corrupt, silently.
+
+    What check_together refuses is told with the other options.
+    """
+    wanted = case.destination
+    if not case.options.target_zeroed or wanted.kind != "volume":
         return None
-    if case.destination.kind != "volume":
+    if wanted.format == "raw" and case.pool_kind in DEVICE_POOLS:
         return stop(
-            "Only a volume that the console creates itself is known to be zeroed.",
-            "Leave it off, or copy to a storage volume.",
+            f"A new volume of {wanted.pool} holds what its last owner left there.",
+            "Leave “destination is zeroed” off.",
             field="target_zeroed",
         )
     return passed("The volume is new, and so it is zeroed.", field="target_zeroed")
