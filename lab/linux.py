@@ -6,7 +6,6 @@ switch itself off and reboot, and writes past a page cache through a real driver
 
 from __future__ import annotations
 
-import getpass
 import gzip
 import stat
 import subprocess
@@ -16,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lab.cell import LabError
+from lab.agent import agent_files, channel
+from lab.cell import PATH, LabError
 from lab.guest import (
     Guest,
     GuestDisk,
@@ -27,6 +27,7 @@ from lab.guest import (
     serial_port,
 )
 from lab.host import PrivateHost
+from lab.packages import apt, cached
 
 # Debian's kernel for virtual machines, and Ubuntu's.
 _KERNELS = ("linux-image-cloud-amd64", "linux-image-virtual")
@@ -34,7 +35,7 @@ _KERNELS = ("linux-image-cloud-amd64", "linux-image-virtual")
 _MODULES = (
     *("virtio/virtio_ring.ko", "virtio/virtio.ko"),
     *("virtio/virtio_pci_modern_dev.ko", "virtio/virtio_pci_legacy_dev.ko"),
-    *("virtio/virtio_pci.ko", "block/virtio_blk.ko"),
+    *("virtio/virtio_pci.ko", "block/virtio_blk.ko", "char/virtio_console.ko"),
 )
 
 
@@ -44,19 +45,28 @@ def start_linux(
     cache: Path,
     *,
     disk: GuestDisk | None = None,
+    agent: bool = False,
     **options: float,
 ) -> Guest:
     """Define a Linux guest on a host and start it.
 
     The kernel is fetched into `cache` with apt the first time and found there later;
     LabError if it is not to be had. `options` are those that linux_init.sh names.
+    With an `agent` it has QEMU's guest agent, and writes to a file in a file system
+    (ext4) on its disk, which has to be raw, instead of to the disk itself.
     """
-    kernel, initramfs = _files(cache)
+    kernel, initramfs = _files(cache, agent=agent)
     disk = disk or GuestDisk(host.images / f"{name}.qcow2")
+    fresh = not disk.path.exists()
     disk.make()
+    if agent and fresh:
+        _format(disk.path)
     log = GuestLog(host.directory / "serial" / f"{name}.log")
     guest = Guest(host, name, (disk,), log)
-    launch(guest, _domain(guest, kernel, initramfs, options))
+    definition = _domain(guest, kernel, initramfs, {**options, "agent": agent})
+    if agent:
+        definition.find("devices").append(channel())  # type: ignore[union-attr]
+    launch(guest, definition)
     return guest
 
 
@@ -76,61 +86,51 @@ def _domain(
     return domain
 
 
-def _files(cache: Path) -> tuple[Path, Path]:
+def _files(cache: Path, *, agent: bool) -> tuple[Path, Path]:
     """The kernel and the initramfs; what `cache` does not hold is fetched."""
-    cache.mkdir(parents=True, exist_ok=True)
-    unpacked, initramfs = cache / "packages", cache / "initramfs.gz"
+    unpacked = cached(cache / "packages", _download, "a kernel and busybox-static")
+    more = list(agent_files(cache)) if agent else []
+    initramfs = cache / f"initramfs{'-agent' if agent else ''}.gz"
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
-        folder = Path(temporary)
-        if not unpacked.is_dir():
-            _fetch(folder).rename(unpacked)
         init = Path(__file__).with_name("linux_init.sh")
-        made = folder / "initramfs.gz"
-        made.write_bytes(gzip.compress(b"".join(_archive(unpacked, init)), 1))
+        made = Path(temporary) / "initramfs.gz"
+        made.write_bytes(gzip.compress(b"".join(_archive(unpacked, init, more)), 1))
         made.rename(initramfs)
     return next((unpacked / "boot").glob("vmlinuz-*")), initramfs
-
-
-def _fetch(folder: Path) -> Path:
-    """Download and unpack the packages below `folder`; nothing is installed."""
-    lists = folder / "lists"
-    lists.mkdir()
-    own = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={folder}"]
-    own += ["-o", f"APT::Sandbox::User={getpass.getuser()}"]
-    if not _download([], folder):
-        # The machine has no lists of packages, or old ones: fetch some for us alone.
-        _apt("apt-get", *own, "update", folder=folder)
-        if not _download(own, folder):
-            raise LabError("apt could not download a kernel and busybox-static.")
-    for package in folder.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, folder / "all"], check=True)
-    return folder / "all"
 
 
 def _download(options: list[str], folder: Path) -> bool:
     for kernel in _KERNELS:
         # The named package holds no kernel, it only depends on the newest one's.
-        told = _apt("apt-cache", *options, "depends", kernel, folder=folder).split()
+        told = apt("apt-cache", *options, "depends", kernel, folder=folder).split()
         packages = [word for word in told[1:] if word.startswith("linux-image-")]
         words = ("download", *packages[:1], "busybox-static")
         if packages:
-            _apt("apt-get", *options, *words, folder=folder)
+            apt("apt-get", *options, *words, folder=folder)
             return len(list(folder.glob("*.deb"))) == 2
     return False
 
 
-def _apt(*command: str, folder: Path) -> str:
+def _format(image: Path) -> None:
+    """Make a file system with a journal, which tells whether it was frozen in time."""
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False
+        ["mke2fs", "-q", "-F", "-t", "ext4", image],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": PATH},
     )
-    return done.stdout
+    if done.returncode != 0:
+        raise LabError(f"mke2fs failed: {done.stderr.strip()}")
 
 
-def _archive(unpacked: Path, init: Path) -> Iterator[bytes]:
+def _archive(
+    unpacked: Path, init: Path, more: list[tuple[str, Path]]
+) -> Iterator[bytes]:
     """An initramfs: a cpio archive in the format "newc", see cpio(5)."""
     drivers = next((unpacked / "lib/modules").glob("*/kernel/drivers"))
     modules = [drivers / module for module in _MODULES if (drivers / module).exists()]
-    for folder in ("bin", "dev", "proc", "sys", "modules"):
+    for folder in ("bin", "dev", "lib", "lib64", "proc", "run", "sys", "modules"):
         yield _entry(folder, stat.S_IFDIR | 0o755)
     yield _entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     yield _entry("init", stat.S_IFREG | 0o755, init.read_bytes())
@@ -139,6 +139,8 @@ def _archive(unpacked: Path, init: Path) -> Iterator[bytes]:
     for order, module in enumerate(modules):
         name = f"modules/{order}-{module.name}"  # the init loads them in this order
         yield _entry(name, stat.S_IFREG | 0o644, module.read_bytes())
+    for path, file in more:
+        yield _entry(path, stat.S_IFREG | 0o755, file.read_bytes())
     yield _entry("TRAILER!!!", 0)
 
 
