@@ -158,7 +158,9 @@ class FakeStorage:
         if destination.kind == "network":
             return ImageFacts(destination.location, None, "network")
         pool = self._pool_of(destination)
-        if destination.kind == "volume" and not destination.path and pool:
+        if destination.kind == "volume" and not destination.path:
+            if pool is None:
+                return ImageFacts(destination.location, None)
             return self._image(posixpath.join(pool.path, destination.volume))
         return self._image(destination.location)
 

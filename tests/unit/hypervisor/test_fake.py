@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.hypervisor import (
+    ChainLink,
     CopyOptions,
     Destination,
     DomainNotFound,
@@ -18,17 +19,51 @@ from jobs.hypervisor import (
 )
 from tests.fakes import FakeCopy, FakeHypervisor
 from tests.hypervisor_contract import HypervisorContract, start, start_and_wait
+from tests.storage_contract import MIB, StorageContract
 
 
 class FakeRig:
     def __init__(self) -> None:
         self.fake = FakeHypervisor()
+        self.fake.add_pool("images", "/images")
         self.hypervisor: Hypervisor = self.fake
         self.uuid = self.fake.add_domain("web")
         self.disk = "vda"
 
     def destination(self, name: str) -> Destination:
         return Destination("file", f"/images/web-{name}.qcow2", "qcow2")
+
+    pool = "images"
+
+    def path(self, name: str) -> str:
+        return f"/images/{name}.img"
+
+    def put_image(
+        self,
+        path: str,
+        *,
+        format_: str = "qcow2",
+        capacity: int = 64 * MIB,
+        backing: str = "",
+    ) -> None:
+        self.fake.put_image(
+            path,
+            format=format_,
+            capacity=capacity,
+            backing=backing,
+            backing_format="qcow2" if backing else "",
+        )
+
+    def put_folder(self, path: str) -> None:
+        self.fake.put_image(path, kind="dir", format="dir")
+
+    def add_domain_that_is_off(self, path: str) -> str:
+        uuid = self.fake.add_domain("resting", running=False)
+        disk = self.fake.domains[uuid].disks["vda"]
+        disk.source = disk.persistent_source = path
+        if backing := self.fake.images[path].backing:
+            disk.chain = (ChainLink(backing, "file", "qcow2"),)
+        return uuid
 
     def wait_until_ready(self) -> None:
         self.fake.make_ready(self.uuid, self.disk)
@@ -44,6 +79,10 @@ def rig() -> FakeRig:
 
 class TestContract(HypervisorContract):
     """The same tests run on real hosts in tests/integration."""
+
+
+class TestStorageContract(StorageContract):
+    """These too."""
 
 
 def test_progress_alone_is_not_readiness(rig: FakeRig) -> None:
