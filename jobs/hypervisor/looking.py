@@ -124,6 +124,15 @@ class Look:
         unknown, self.unknown = tuple(self.unknown), []
         return unknown
 
+    def is_written_to(self, image: ImageFacts) -> bool:
+        """Whether a file that this look saw has changed since then.
+
+        A file that nobody wrote to between two looks had the same fingerprint by each
+        of its names all the while.
+        """
+        self._images.pop(image.location, None)
+        return self.image(image.location).fingerprint != image.fingerprint
+
     def owner_and_mode(self, location: str) -> tuple[int | None, int | None]:
         """Whose an image is, and its mode; None where that is not known."""
         self.image(location)

@@ -41,6 +41,9 @@ def examine(
         missing = tuple(_missing_secrets(look, destination))
         unknown = look.told()
         uses = uses_of(look, there, definitions(look))
+        if there.kind == "file" and not uses and look.is_written_to(there):
+            # While it changes it can't be told from its other names.
+            look.note(f"Somebody is writing to {place}: a running domain, perhaps.")
         return Evidence(
             host=host,
             domain=domain,
