@@ -35,7 +35,11 @@ def host_is_new_enough(case: Case) -> Finding | None:
 
 def everything_was_seen(case: Case, evidence: Evidence) -> Finding:
     """What could not be known is said as such."""
-    unknown = [told for told in evidence.unknown if not _of_network_source(case, told)]
+    unknown = [
+        sentence
+        for sentence in evidence.unknown
+        if not _of_network_source(case, sentence) and not of_the_place(case, sentence)
+    ]
     if unknown:
         return warn(
             " ".join(unknown),
@@ -51,9 +55,19 @@ def _of_network_source(case: Case, sentence: str) -> bool:
     return network and case.source in sentence
 
 
+def of_the_place(case: Case, sentence: str) -> bool:
+    """Another rule says that nobody could look at the destination, and what follows."""
+    unseen = case.there.exists is None
+    return unseen and any(place in sentence for place in case.locations)
+
+
 def all_users_were_seen(case: Case, evidence: Evidence) -> Finding:
     """Whoever writes over something must know that nobody else uses it."""
-    unknown = " ".join(evidence.uses_unknown)
+    unknown = " ".join(
+        sentence
+        for sentence in evidence.uses_unknown
+        if not of_the_place(case, sentence)
+    )
     if not unknown:
         return passed(f"All disks of {case.host} could be compared.")
     cause = f"Not all disks of {case.host} could be compared with the destination."

@@ -167,7 +167,8 @@ def destination_is_no_leftover(case: Case) -> Finding | None:
 
 def destination_is_absent(case: Case, evidence: Evidence) -> Finding | None:
     """libvirt takes over a file that is empty, and refuses any other (error 67)."""
-    if case.overwrites:
+    no_pool = case.destination.kind == "volume" and evidence.pool is None
+    if case.overwrites or no_pool:
         return None
     there, field = evidence.destination, field_of(case)
     where = case.destination.location
@@ -229,7 +230,9 @@ def directory_is_there(case: Case, evidence: Evidence) -> Finding | None:
             field="destination",
         )
     pool = f"storage pool {directory.pool}" if directory.pool else ""
-    return passed(f"The directory {directory.path} is there.", pool)
+    return passed(
+        f"The directory {directory.path} is there.", pool, field="destination"
+    )
 
 
 def pool_can_take_it(case: Case, evidence: Evidence) -> Finding | None:

@@ -25,9 +25,13 @@ def exact(count: int | None) -> str:
 
 def reused_is_there(case: Case, evidence: Evidence) -> Finding | None:
     """libvirt refuses to reuse what is missing (error 38), or is something else."""
-    if not case.overwrites or case.destination.kind == "network":
+    if not case.overwrites:
         return None
-    there, where = evidence.destination, case.destination.location
+    there, where, field = (
+        evidence.destination,
+        case.destination.location,
+        field_of(case),
+    )
     if there.exists is None and case.reuses_file:
         return stop(
             f"What is at {where} could not be looked up.",
@@ -36,18 +40,19 @@ def reused_is_there(case: Case, evidence: Evidence) -> Finding | None:
         )
     if there.exists is None:
         return warn(
-            f"What is at {where} could not be looked up.",
-            "Make sure that it is the device that may be overwritten; a storage pool "
-            "that has it could tell.",
-            field="destination",
+            f"What is at {where} could not be looked up, nor whether another domain "
+            "uses it by another name.",
+            f"Make sure that it may be overwritten, and has room for "
+            f"{exact(case.capacity)}{_exactly(case)}.",
+            field=field,
         )
     if not there.exists:
         return stop(
             f"There is nothing at {where} to be overwritten.",
             "Create it first, or leave “reuse” off.",
-            field="destination",
+            field=field,
         )
-    wanted = {"file": "file", "block": "block"}[_kind(case)]
+    wanted = case.destination.kind
     if there.kind not in ("", wanted):
         return stop(
             f"{where} is a {_named(there.kind)}, not a {_named(wanted)}.",
@@ -56,11 +61,14 @@ def reused_is_there(case: Case, evidence: Evidence) -> Finding | None:
             else "Choose another destination.",
             field="destination_kind",
         )
-    return passed(f"{where} is there.", field="destination")
+    return passed(f"{where} is there.", field=field)
 
 
-def _kind(case: Case) -> str:
-    return "block" if case.destination.kind == "block" else "file"
+def _exactly(case: Case) -> str:
+    """Whether its size must be the disk's, in words."""
+    if case.destination.format == "raw" and not case.destination.slice_size:
+        return ", no less and no more: otherwise the copy fails after its start"
+    return ""
 
 
 def _named(kind: str) -> str:
@@ -102,15 +110,18 @@ def reused_size_is_exact(case: Case, evidence: Evidence) -> Finding | None:
         case.destination.format == "qcow2" and not case.options.reuse_external
     )
     there = evidence.destination
-    if not case.overwrites or formatted_anew or there.exists is False:
-        return None
+    unseen = there.exists is None and not case.reuses_file
+    if not case.overwrites or formatted_anew or unseen or there.exists is False:
+        return None  # or another rule says so
     if case.destination.slice_size:
         return _slice(case, there.capacity)
     where, field = case.destination.location, field_of(case)
     if there.capacity is None or case.capacity is None:
         return _size_unknown(case)
     if there.capacity == case.capacity:
-        return passed(f"{where} has the disk's size.", exact(there.capacity))
+        return passed(
+            f"{where} has the disk's size.", exact(there.capacity), field=field
+        )
     cause = (
         f"{where} has {exact(there.capacity)}, {case.target} has "
         f"{exact(case.capacity)}; they must be the same."
@@ -169,7 +180,9 @@ def _slice(case: Case, room: int | None) -> Finding:
             "Choose a smaller offset, or a larger device.",
             field="slice_offset" if wanted.slice_offset else field,
         )
-    return passed("The slice has the disk's size.", exact(wanted.slice_size))
+    return passed(
+        "The slice has the disk's size.", exact(wanted.slice_size), field=field
+    )
 
 
 def reused_encryption_is_declared(case: Case, evidence: Evidence) -> Finding | None:
@@ -179,7 +192,10 @@ def reused_encryption_is_declared(case: Case, evidence: Evidence) -> Finding | N
         return None
     declared, where = case.destination.encryption is not None, there.location
     if there.encrypted == declared or case.destination.kind == "block":
-        return passed(f"{where} is encrypted or not, as declared.")
+        return passed(
+            f"{where} is {'encrypted' if declared else 'not encrypted'}, as declared.",
+            field="encryption",
+        )
     if there.encrypted:
         return stop(
             f"{where} is encrypted, which is not declared.",

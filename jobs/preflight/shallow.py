@@ -71,7 +71,7 @@ def shallow_backing_is_the_sources(case: Case, evidence: Evidence) -> Finding | 
             remedy,
             field=field,
         )
-    return passed(f"{where} has the source's backing file.", there.backing)
+    return passed(f"{where} has the source's backing file.", there.backing, field=field)
 
 
 def declared_backing_is_the_sources(case: Case) -> Finding | None:
