@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, live
+from jobs import audit, dispatch, freezing, live, starting
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
-    DiskObservation,
-    DomainObservation,
-    HostUnreachable,
     Hypervisor,
     HypervisorError,
     Identity,
     NoJob,
-    Started,
 )
 from jobs.lifecycle import ON_HOST, State
 from jobs.models import CopyJob
@@ -34,7 +29,7 @@ from jobs.reconcile import (
     look_at_domain,
     note_silence,
 )
-from jobs.transition import Level, move, tell
+from jobs.transition import Level, tell
 from jobs.units import bandwidth_text
 
 log = structlog.get_logger(__name__)
@@ -58,126 +53,17 @@ def start(pk: int) -> None:
         if not mine or job is None or job.state != State.QUEUED:
             return
         if timezone.now() - job.requested_at > QUEUED_AT_MOST:
-            _not_started(
-                job, WAITED_TOO_LONG, "Request it again if it is still wanted."
-            )
+            remedy = "Request it again if it is still wanted."
+            starting.not_started(job, WAITED_TOO_LONG, remedy)
             return
         try:
             with connect(job.host) as hypervisor:
-                started = _start(hypervisor, job)
+                started = starting.start(hypervisor, job)
         except HypervisorError as error:
             note_silence(job.host, error)
             return
     if started:
         look_again(pk)
-
-
-def _start(hypervisor: Hypervisor, job: CopyJob) -> bool:
-    """Look once more, write the intent, call. True if the call was accepted."""
-    try:
-        domain = hypervisor.observe(job.domain_uuid)
-    except HostUnreachable:
-        raise
-    except HypervisorError as error:
-        return _not_started(job, error.cause, error.remedy, error)
-    disk = domain.disks.get(job.disk)
-    obstacle = _obstacle(job, domain, disk)
-    if obstacle or disk is None:
-        return _not_started(job, obstacle, "Nothing was started. Copy again then.")
-    intended = move(
-        job,
-        State.STARTING,
-        f"Starting: {disk.source} → {job.destination}.",
-        actor=SYSTEM,
-        source=disk.source,
-        libvirt_id=domain.domain_id,
-        started_at=timezone.now(),
-    )
-    return intended and _call_start(hypervisor, job)
-
-
-def _obstacle(
-    job: CopyJob, domain: DomainObservation, disk: DiskObservation | None
-) -> str:
-    """Say what has changed on the host since the request, or an empty string."""
-    if domain.domain_id is None:
-        return "The domain is not running any more."
-    if disk is None or not disk.source:
-        return "The domain has no such disk any more."
-    if disk.mirror is not None:
-        where = disk.mirror.destination or "somewhere"
-        return f"Another block job ({disk.mirror.job or 'copy'} to {where}) is active."
-    if disk.source == job.destination:
-        return "The disk's source is the destination already."
-    return ""
-
-
-def _call_start(hypervisor: Hypervisor, job: CopyJob) -> bool:
-    try:
-        started = hypervisor.start(
-            job.domain_uuid, job.disk, job.target_destination, job.options
-        )
-    except UNDECIDED as error:
-        log.warning("start: no clear answer", job=job.pk, error=error.text)
-        return True  # it may have begun; the look decides
-    except HypervisorError as error:
-        return _not_started(job, error.cause, error.remedy, error)
-    _accepted(job, started)
-    return True
-
-
-def _accepted(job: CopyJob, started: Started) -> None:
-    """Write down what was sent, and the act unless a look has seen it and done so."""
-    sent = {"transient_job": started.transient_job, "destination_xml": started.xml}
-    with transaction.atomic():
-        if CopyJob.objects.filter(pk=job.pk, seen_at=None).update(**sent):
-            what = f"{job.source} → {job.destination}"
-            audit.record(SYSTEM, "start", job, audit.Outcome.DONE, intent=what)
-        else:
-            CopyJob.objects.filter(pk=job.pk).update(**sent)
-
-
-def _not_started(
-    job: CopyJob, cause: str, remedy: str, error: HypervisorError | None = None
-) -> bool:
-    refused = {"action": "start", "outcome": audit.Outcome.FAILED, "detail": cause}
-    message = f"Nothing was started: {cause}"
-    failed = move(
-        job,
-        State.FAILED,
-        message,
-        actor=SYSTEM,
-        level=Level.ERROR,
-        audited=refused,
-        untouched=True,
-        ended_at=timezone.now(),
-        failure=cause,
-        remedy=remedy,
-        libvirt_code=error.code if error else None,
-        libvirt_text=error.text if error else "",
-    )
-    if not failed:
-        _cancelled_meanwhile(job, message, refused)
-    return False
-
-
-def _cancelled_meanwhile(job: CopyJob, message: str, refused: dict[str, Any]) -> None:
-    """End a job whose cancelling was asked for while the start was being refused."""
-    job.refresh_from_db(fields=["state"])
-    if job.state != State.CANCELLING:
-        return
-    with transaction.atomic():
-        audit.record(SYSTEM, about=job, **refused)
-        cancelled = {"action": "cancel", "outcome": audit.Outcome.DONE}
-        move(
-            job,
-            State.CANCELLED,
-            message,
-            actor=SYSTEM,
-            audited={**cancelled, "detail": message},
-            untouched=True,
-            ended_at=timezone.now(),
-        )
 
 
 # --- Pivot, finish, cancel ----------------------------------------------------------
@@ -198,8 +84,18 @@ def _pivot(hypervisor: Hypervisor, job: CopyJob) -> None:
 
 
 def _end(hypervisor: Hypervisor, job: CopyJob) -> None:
+    if job.state == State.FINISHING and job.consistent:
+        freezing.finish(hypervisor, job)
+        return
+    if job.cancelled_by_limit and _is_ready(hypervisor, job):
+        return  # it is none of the limit's business any more
     hypervisor.end(job.identity)
     CopyJob.objects.filter(pk=job.pk).update(end_accepted=True)
+
+
+def _is_ready(hypervisor: Hypervisor, job: CopyJob) -> bool:
+    disk = hypervisor.observe(job.domain_uuid).disks.get(job.disk)
+    return disk is not None and disk.mirror is not None and disk.mirror.is_ready
 
 
 def _carry_out(
@@ -254,23 +150,27 @@ def _call(due: list[CopyJob]) -> None:
 # --- Speed -------------------------------------------------------------------------
 
 
-def set_speed(pk: int, bytes_per_second: int, actor: str) -> None:
-    """Change the bandwidth of a running copy and write down what came of it."""
+def set_speed(pk: int) -> None:
+    """Change the bandwidth of a running copy to what was asked for last.
+
+    Without a clear answer the intent stands, and the sweep asks again.
+    """
     job = _job(pk)
-    if job is None:
+    if job is None or job.bandwidth_asked is None:
         return
-    asked = f"bandwidth {bytes_per_second} bytes/s, asked by {actor}"
+    wanted = job.bandwidth_asked
+    asked = f"bandwidth {wanted} bytes/s, asked by {job.bandwidth_asked_by}"
     try:
         with connect(job.host) as hypervisor:
-            effective = hypervisor.set_speed(_identity(job), bytes_per_second)
+            effective = hypervisor.set_speed(_identity(job), wanted)
+    except NoJob as error:
+        _speed_stays(job, asked, error.cause)
+    except UNDECIDED as error:
+        log.warning("bandwidth: no clear answer", job=pk, error=error.text)
     except HypervisorError as error:
         _speed_stays(job, asked, error.cause)
-        return
-    done, detail = audit.Outcome.DONE, f"{effective} bytes/s in force"
-    with transaction.atomic():
-        CopyJob.objects.filter(pk=pk).update(bandwidth=effective)
-        audit.record(SYSTEM, "speed", job, done, intent=asked, detail=detail)
-        tell(job, f"Bandwidth is now {bandwidth_text(effective)}.", actor=SYSTEM)
+    else:
+        _speed_changed(job, asked, effective)
 
 
 def _identity(job: CopyJob) -> Identity:
@@ -279,13 +179,43 @@ def _identity(job: CopyJob) -> Identity:
     return job.identity
 
 
-def _speed_stays(job: CopyJob, asked: str, cause: str) -> None:
-    failed = audit.Outcome.FAILED
+def _done_with_speed(job: CopyJob, **fields: int) -> bool:
+    """Forget the intent; False if somebody did, or asked for another one meanwhile."""
+    same = CopyJob.objects.filter(pk=job.pk, bandwidth_asked=job.bandwidth_asked)
+    return same.update(bandwidth_asked=None, bandwidth_asked_by="", **fields) == 1
+
+
+def _speed_changed(job: CopyJob, asked: str, effective: int) -> None:
+    done, detail = audit.Outcome.DONE, f"{effective} bytes/s in force"
     with transaction.atomic():
+        if not _done_with_speed(job, bandwidth=effective):
+            return
+        audit.record(SYSTEM, "speed", job, done, intent=asked, detail=detail)
+        tell(job, f"Bandwidth is now {bandwidth_text(effective)}.", actor=SYSTEM)
+
+
+def _speed_stays(job: CopyJob, asked: str, cause: str) -> None:
+    failed, message = audit.Outcome.FAILED, f"The bandwidth was not changed: {cause}"
+    with transaction.atomic():
+        if not _done_with_speed(job):
+            return
         audit.record(SYSTEM, "speed", job, failed, intent=asked, detail=cause)
-        tell(
-            job,
-            f"The bandwidth was not changed: {cause}",
-            actor=SYSTEM,
-            level=Level.WARNING,
-        )
+        tell(job, message, actor=SYSTEM, level=Level.WARNING)
+
+
+# --- Thaw --------------------------------------------------------------------------
+
+
+def thaw(pk: int) -> None:
+    """Thaw a guest that was left frozen, unless a call is at it right now."""
+    with live.exclusively(live.call_lock(pk)) as mine:
+        job = _job(pk)
+        if not mine or job is None or job.frozen_at is None:
+            return
+        try:
+            with connect(job.host) as hypervisor:
+                freezing.thaw(hypervisor, job)
+        except HypervisorError as error:
+            note_silence(job.host, error)
+            return
+    look_again(pk)

@@ -2,7 +2,7 @@
 
 By name, so that pages and actions need not import what runs in a worker. Requests
 leave when the transaction is committed. One that is lost is made again by the tick,
-but for a bandwidth, a connection test and a check: those a person asks for again.
+but for a connection test and a check: those a person asks for again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from blockcopy_web.celery import site_queue
-from jobs.models import CopyJob, Host
+from jobs.models import CopyJob, Host, Leftover
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +56,14 @@ def call(job: CopyJob) -> None:
     _send(task, job.host.site.name, job.pk)
 
 
-def set_speed(job: CopyJob, bytes_per_second: int, actor: str) -> None:
-    """Ask for another bandwidth of a running copy."""
-    _send("set_speed", job.host.site.name, job.pk, bytes_per_second, actor, expires=60)
+def set_speed(job: CopyJob) -> None:
+    """Ask for the bandwidth that `job.bandwidth_asked` names."""
+    _send("set_speed", job.host.site.name, job.pk, expires=60)
+
+
+def thaw(job: CopyJob) -> None:
+    """Ask for the guest's file systems to be thawed, since nobody else will."""
+    _send("thaw_job", job.host.site.name, job.pk, expires=60)
 
 
 def observe_domain(
@@ -91,6 +96,16 @@ def sync_host(site: str, host_pk: int) -> None:
 def check_copy(host: Host, key: str, request: dict[str, Any]) -> None:
     """Ask for a look at a host for a copy that somebody may want; see checks.keep."""
     _send("check_copy", host.site.name, key, request, expires=10)
+
+
+def measure_leftover(leftover: Leftover) -> None:
+    """Ask for a look at what a job left."""
+    _send("measure_leftover", leftover.host.site.name, leftover.pk, expires=60)
+
+
+def remove_leftover(leftover: Leftover) -> None:
+    """Ask for a removal to be carried out, or refused."""
+    _send("remove_leftover", leftover.host.site.name, leftover.pk, expires=60)
 
 
 def test_host(host: Host, actor: str) -> None:

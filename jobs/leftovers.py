@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Disk, Domain, Host, Leftover
+from jobs.models import CopyJob, Disk, Domain, Host, Leftover, StoragePool
 from jobs.resolve import Side
 
 Kind = Leftover.Kind
@@ -51,6 +51,17 @@ def note(
                 _ask_by_ourselves(leftover)
 
 
+def note_made(job: CopyJob) -> None:
+    """Write down that the volume of `job` was made after all.
+
+    A job that had ended by then is listed as having left it perhaps.
+    """
+    perhaps = Leftover.objects.there().filter(job=job, kind=Kind.UNCERTAIN)
+    if job.created_volume:
+        path = job.created_volume["path"]
+        perhaps.update(kind=Kind.PARTIAL, location=path, ours=True)
+
+
 @dataclass(frozen=True)
 class _Left:
     kind: Leftover.Kind
@@ -65,6 +76,8 @@ def _left_by(
     if job.libvirt_id is None or untouched:
         if job.created_volume:
             yield _destination(job, Kind.PARTIAL)
+        elif job.volume_asked_at:
+            yield _Left(Kind.UNCERTAIN, _path_to_be(job), "volume")
     elif side == Side.UNKNOWN:
         yield from _source(job, Kind.UNCERTAIN)
         yield _destination(job, Kind.UNCERTAIN)
@@ -78,6 +91,15 @@ def _destination(job: CopyJob, kind: Leftover.Kind) -> _Left:
     if job.created_volume:
         return _Left(kind, job.created_volume["path"], "volume", ours=True)
     return _Left(kind, job.destination, job.destination_kind)
+
+
+def _path_to_be(job: CopyJob) -> str:
+    """Where a volume lies if it was made: a pool's volumes are named as its files."""
+    place = job.target_destination
+    pool = StoragePool.objects.filter(host=job.host_id, name=place.pool).first()
+    if pool is None or not pool.path:
+        return job.destination
+    return f"{pool.path.rstrip('/')}/{place.volume}"
 
 
 def _source(job: CopyJob, kind: Leftover.Kind) -> Iterator[_Left]:
@@ -187,6 +209,10 @@ def proof(leftover: Leftover) -> list[str]:
             f"{domain.name} on {domain.host} did not say what it uses."
             for domain in _unread()
         ),
+        *(
+            f"What lies below {disk.source} of {disk.domain} is not known."
+            for disk in _hiding()
+        ),
     ]
 
 
@@ -209,3 +235,13 @@ def _unread() -> QuerySet[Domain]:
     return Domain.objects.filter(
         host__enabled=True, gone_at=None, seen_at__lt=F("host__synced_at")
     ).select_related("host")
+
+
+def _hiding() -> QuerySet[Disk]:
+    """Disks of domains that are off whose backing chain no storage pool can tell."""
+    return Disk.objects.filter(
+        chain_known=False,
+        gone_at=None,
+        domain__gone_at=None,
+        domain__host__enabled=True,
+    ).select_related("domain__host")

@@ -63,7 +63,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # Back to mirroring when the hypervisor refused and the mirror still stands.
     _S.PIVOTING: frozenset({_S.PIVOTED, _S.MIRRORING, _S.FAILED, _S.LOST}),
     _S.FINISHING: frozenset({_S.COPIED, _S.MIRRORING, _S.PIVOTED, _S.FAILED, _S.LOST}),
-    _S.CANCELLING: frozenset({_S.CANCELLED, _S.PIVOTED, _S.FAILED, _S.LOST}),
+    # Back to mirroring when it became ready before a limit could cancel it.
+    _S.CANCELLING: frozenset(
+        {_S.CANCELLED, _S.MIRRORING, _S.PIVOTED, _S.FAILED, _S.LOST}
+    ),
     **{end: frozenset() for end in ENDED},
 }
 

@@ -45,13 +45,18 @@ def client() -> redis.Redis:
 
 @dataclass(frozen=True)
 class LiveProgress:
-    """Progress of a copy as last seen. Bytes, bytes/s, and seconds since the epoch."""
+    """Progress of a copy as last seen. Bytes, bytes/s, and seconds since the epoch.
+
+    `rose_at`: when `current` was last seen to rise. Losing Redis loses it, and a copy
+    that stands still looks as if it had just begun to.
+    """
 
     current: int
     end: int
     bandwidth: int
     rate: float
     at: float
+    rose_at: float
 
     @property
     def percent(self) -> float | None:
@@ -95,9 +100,16 @@ def store_progress(seen: dict[int, Progress]) -> None:
                 bandwidth=progress.bandwidth,
                 rate=_rate(before.get(pk), progress, now),
                 at=now,
+                rose_at=_rose_at(before.get(pk), progress, now),
             )
             pipe.set(_progress_key(pk), json.dumps(asdict(entry)), ex=PROGRESS_TTL)
         pipe.execute()
+
+
+def _rose_at(before: LiveProgress | None, progress: Progress, now: float) -> float:
+    if before is None or progress.current > before.current:
+        return now
+    return min(now, before.rose_at)
 
 
 def _rate(before: LiveProgress | None, progress: Progress, now: float) -> float:
@@ -124,11 +136,17 @@ def progress_of(pks: Iterable[int]) -> dict[int, LiveProgress]:
         found = client().mget([_progress_key(pk) for pk in ordered])
     except RedisError:
         return {}
-    return {
-        pk: LiveProgress(**json.loads(value))
-        for pk, value in zip(ordered, found, strict=True)
-        if value
-    }
+    kept = ((pk, _kept(value)) for pk, value in zip(ordered, found, strict=True))
+    return {pk: entry for pk, entry in kept if entry}
+
+
+def _kept(value: bytes | str | None) -> LiveProgress | None:
+    if not value:
+        return None
+    try:
+        return LiveProgress(**json.loads(value))
+    except (TypeError, ValueError):
+        return None  # kept by another version of the console
 
 
 # --- Wake-ups ---------------------------------------------------------------------

@@ -11,6 +11,7 @@ from jobs.audit import Outcome
 from jobs.hypervisor import HypervisorError
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob
+from jobs.models.job import Consistency
 from jobs.resolve import Side
 from jobs.transition import Level
 from jobs.units import bytes_text
@@ -34,13 +35,22 @@ def history_level(new: State, *, by_us: bool) -> Level:
 
 
 def system_entry(
-    old: State, new: State, message: str, *, by_us: bool, begun: bool
+    old: State,
+    new: State,
+    message: str,
+    *,
+    by_us: bool,
+    begun: bool,
+    repeated: bool = False,
 ) -> dict[str, Any] | None:
     """Return the audit entry for a transition that the system made, if it was an act.
 
     Becoming ready is no act; endings and failures are, and a beginning, unless the
-    copy has `begun` already: an accepted start has its entry.
+    copy has `begun` already: an accepted start has its entry. A policy that is tried
+    again, or refused in the same words (`repeated`), has its entries already.
     """
+    if repeated:
+        return None
     if old == State.STARTING and new in (State.COPYING, State.MIRRORING):
         if begun:
             return None
@@ -74,6 +84,13 @@ def ending_fields(
         fields["ready_at"] = now
     if new in (State.PIVOTING, State.FINISHING):
         fields["ending_at"] = now
+    if new == State.MIRRORING and job.state in (State.PIVOTING, State.FINISHING):
+        fields["refusals"] = job.refusals + 1
+        fields["consistency"] = ""
+    if new == State.MIRRORING and job.state == State.CANCELLING:
+        fields["flagged"] = ""  # a limit's; it has no hold on a mirroring copy
+    if new == State.COPIED:
+        fields["consistency"] = job.consistency or Consistency.CRASH
     if new in ENDED:
         fields |= {"ended_at": now, "left_behind": left_behind(job, new, side)}
     if new in (State.FAILED, State.LOST):
@@ -105,9 +122,10 @@ def left_behind(job: CopyJob, new: State, side: Side) -> str:
             "stale."
         )
     if new == State.COPIED:
+        like = Consistency(job.consistency or Consistency.CRASH).label
         return (
-            f"{job.destination} ({size}) on {job.host_name}: a point-in-time copy, as "
-            "after a power cut."
+            f"{job.destination} ({size}) on {job.host_name}: a point-in-time copy, "
+            f"{like}."
         )
     if not job.begun:
         return f"Whether {job.destination} was created on {job.host_name} is not known."

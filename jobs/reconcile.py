@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, failures, live
+from jobs import audit, dispatch, failures, limits, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainNotFound,
@@ -29,16 +29,16 @@ from jobs.hypervisor import (
     StillEnding,
     connection,
 )
-from jobs.lifecycle import CALLING, ENDED, ON_HOST, State, WhenReady
+from jobs.lifecycle import CALLING, ENDED, ON_HOST, State
 from jobs.models import CopyJob, Host
 from jobs.models.host import address_policy
 from jobs.outcome import ending_fields, history_level, system_entry
+from jobs.record import answered, record_of, to_be_asked
 from jobs.resolve import (
     Act,
     Decision,
     Gone,
     Observation,
-    Record,
     Side,
     Unreachable,
     resolve,
@@ -54,7 +54,14 @@ CHANGED = (IdentityMismatch, DomainNotFound, DomainNotRunning)
 # What others write down of a job while it is looked at.
 EVIDENCE = (
     *("state", "transient_job", "seen_at", "ending_at"),
-    *("end_accepted", "last_event"),
+    *("end_accepted", "last_event", "frozen_at", "consistency"),
+)
+# States in which a copy has a bandwidth that can be changed.
+LIMITABLE = frozenset({State.COPYING, State.MIRRORING})
+THAW_RETRY_SECONDS = 10.0
+NOT_GUEST_CONSISTENT = (
+    "It is crash-consistent, as after a power cut: nothing shows that the guest's file "
+    "systems were frozen until the end."
 )
 # Where a job comes to when a call did not do what was wanted.
 EXPLAINED = frozenset({State.MIRRORING, State.FAILED, State.LOST})
@@ -95,10 +102,10 @@ def note_silence(host: Host, error: HypervisorError) -> None:
 
 def look_at_host(host: Host) -> None:
     """Settle all active jobs of `host`, one domain after the other."""
-    jobs = list(_active_jobs(host))
+    jobs = list(_jobs_of(host))
     by_domain: dict[str, list[CopyJob]] = {}
     for job in jobs:
-        if job.state in ON_HOST:
+        if job.state in ON_HOST or job.frozen_at:
             by_domain.setdefault(job.domain_uuid, []).append(job)
         elif job.state == State.QUEUED:
             dispatch.start(job)
@@ -117,8 +124,8 @@ def look_at_host(host: Host) -> None:
         note_answer(host)
 
 
-def _active_jobs(host: Host) -> Iterable[CopyJob]:
-    return CopyJob.objects.active().filter(host=host).select_related("host__site")
+def _jobs_of(host: Host) -> Iterable[CopyJob]:
+    return CopyJob.objects.to_look_at().filter(host=host).select_related("host__site")
 
 
 def look_at_domain(
@@ -136,23 +143,35 @@ def look_at_domain(
     explains, the observation decides. Without `reissue` a verb that was just tried is
     left to the next sweep.
     """
-    wanted = [job.disk for job in jobs if job.state in (State.COPYING, State.MIRRORING)]
-    calling = [job for job in jobs if job.state in CALLING]
+    calling = [job for job in jobs if job.state in CALLING or job.frozen_at]
     # Before and after: a call that ran at any time during the look makes what was
     # seen worthless as its outcome, and one that did not has written all that it knew.
     running = live.calls_running(job.pk for job in calling)
-    observation = _observe(hypervisor, uuid, wanted if with_progress else [])
+    asked = to_be_asked(jobs, running) if with_progress else set()
+    began = timezone.now()
+    observation = _observe(hypervisor, uuid, sorted(asked))
     running |= live.calls_running(job.pk for job in calling)
     for job in calling:
         job.refresh_from_db(fields=EVIDENCE)
     due = []
     for job in jobs:
-        look = Look(observation, job.pk in running, error, reissue)
+        quiet = job.disk in asked and answered(observation)
+        look = Look(observation, job.pk in running, error, reissue, quiet, began)
         if _follow(hypervisor, job, look):
             due.append(job)
     if with_progress:
         _keep_progress(jobs, observation)
+        limits.enforce(jobs)
+        _ask_for_speed_again(jobs)
     return due
+
+
+def _ask_for_speed_again(jobs: list[CopyJob]) -> None:
+    """Ask again for a bandwidth whose task was lost, or that the host was silent on."""
+    for job in jobs:
+        wanted = job.bandwidth_asked is not None and job.state in LIMITABLE
+        if wanted and live.first_to_ask(f"speed:{job.pk}", seconds=5):
+            dispatch.set_speed(job)
 
 
 def is_refusal(error: HypervisorError | None) -> bool:
@@ -188,39 +207,19 @@ def _keep_progress(jobs: list[CopyJob], observation: Observation) -> None:
 # --- Settling ----------------------------------------------------------------------
 
 
-def record_of(
-    job: CopyJob, *, call_running: bool = False, refused: bool = False
-) -> Record:
-    """Return what `resolve` needs to know of a job."""
-    return Record(
-        state=State(job.state),
-        disk=job.disk,
-        destination=job.destination,
-        source=job.source,
-        libvirt_id=job.libvirt_id,
-        when_ready=WhenReady(job.when_ready),
-        call_running=call_running,
-        refused=refused,
-        begun=job.begun,
-        start_age=_age(job.started_at),
-        intent_age=_age(job.ending_at),
-        end_accepted=job.end_accepted,
-        last_event=job.last_event,
-    )
-
-
-def _age(moment: datetime | None) -> float | None:
-    return None if moment is None else (timezone.now() - moment).total_seconds()
-
-
 @dataclass(frozen=True)
 class Look:
-    """What one look at a domain brought, and how far to go with it."""
+    """What one look at a domain brought, and how far to go with it.
+
+    `quiet` and `began` are Record's `quiet`, and when the look began.
+    """
 
     observation: Observation
     call_running: bool
     error: HypervisorError | None
     reissue: bool
+    quiet: bool
+    began: datetime
 
 
 def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
@@ -230,7 +229,13 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
     """
     refused = is_refusal(look.error)
     decision = resolve(
-        record_of(job, call_running=look.call_running, refused=refused),
+        record_of(
+            job,
+            call_running=look.call_running,
+            refused=refused,
+            quiet=look.quiet,
+            now=look.began,
+        ),
         look.observation,
     )
     if decision.state is not None and not _apply(job, decision, look.error):
@@ -239,6 +244,9 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
         _tell_refusal(job, look.error)
     if decision.act == Act.REPAIR:
         _repair(hypervisor, job)
+        return False
+    if decision.act == Act.THAW:
+        _ask_to_thaw(job)
         return False
     if decision.act is not None:
         return look.reissue or decision.state is not None
@@ -257,19 +265,46 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
     message = decision.reason
     if error is not None and not job.qemu_text:  # QEMU's own reason says it better
         message = f"{message} {error.cause}"
+    if new == State.COPIED and job.consistent and not job.consistency:
+        message = f"{message} {NOT_GUEST_CONSISTENT}"
     moved = move(
         job,
         new,
         message if decision.by_us else f"{message} (not by this console)",
         actor=SYSTEM,
         level=history_level(new, by_us=decision.by_us),
-        audited=system_entry(old, new, message, by_us=decision.by_us, begun=job.begun),
+        audited=system_entry(
+            old,
+            new,
+            message,
+            by_us=decision.by_us,
+            begun=job.begun,
+            repeated=_repeats(job, new, message),
+        ),
+        side=decision.side,
         **ending_fields(job, new, message, decision.remedy, error, decision.side),
     )
     if moved and new in ENDED:
         # The inventory's sources and sizes are stale now.
         dispatch.sync_host(job.host.site.name, job.host_id)
     return moved
+
+
+def _repeats(job: CopyJob, new: State, message: str) -> bool:
+    """Whether this is one more turn of a policy that the host keeps refusing."""
+    if job.refusals == 0:
+        return False
+    if new in (State.PIVOTING, State.FINISHING):
+        return True
+    refusals = job.events.filter(old_state=job.state, new_state=State.MIRRORING)
+    last = refusals.last()
+    return last is not None and (last.new_state, last.message) == (new, message)
+
+
+def _ask_to_thaw(job: CopyJob) -> None:
+    """A thaw may take its time; an agent that is silent is not asked without end."""
+    if live.first_to_ask(f"thaw:{job.pk}", seconds=THAW_RETRY_SECONDS):
+        dispatch.thaw(job)
 
 
 def _tell_refusal(job: CopyJob, error: HypervisorError) -> None:

@@ -8,7 +8,7 @@ twice changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
@@ -17,11 +17,19 @@ from jobs.lifecycle import ENDED, State, WhenReady
 # A start that nobody heard the answer of may take effect for so long: the call itself
 # may take a minute, and its lock is lost with Redis.
 START_ANSWER_SECONDS = 90.0
+# No start is sent later than this after it was written down (calls.py and
+# hypervisor/blockcopy.py see to that, with a second to spare for the clocks). Once a
+# host is free of calls after that, none is under way.
+START_SENT_SECONDS = 8.0
 # An intent to pivot that nobody could carry out for so long is asked for again rather
 # than carried out: the person who asked may no longer expect it. A policy stands.
 PIVOT_INTENT_SECONDS = 600.0
-# A policy that the host refused to carry out is tried again only after so long.
-POLICY_RETRY_SECONDS = 30.0
+# A policy that the host refused to carry out is tried again only after so long: after
+# the first refusal, the second one, and so on.
+POLICY_RETRY_SECONDS = (30.0, 60.0, 120.0, 300.0, 600.0)
+# For so long nothing is concluded about a job whose guest is frozen and has to be
+# thawed first. Then life goes on, and the thaw is tried again all the same.
+FROZEN_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,10 @@ class Record:
     not be judged yet; `refused` that the call just came back with a refusal. `begun`
     says that the host accepted the start or was seen copying. `start_age` is the
     seconds since the start was about to be called, `intent_age` since an ending was
-    last asked for; None if never.
+    last asked for, `frozen_age` since the guest's file systems were about to be frozen
+    (they may be still); None if never. `quiet` says that the look found no call to the
+    domain under way on the host. `by_limit` says that nobody but a limit cancels, and
+    `refusals` how often in a row the host refused the policy.
     `end_accepted` and `last_event` are the evidence of how a mirror ended.
     """
 
@@ -48,6 +59,10 @@ class Record:
     begun: bool = True
     start_age: float | None = None
     intent_age: float | None = None
+    frozen_age: float | None = None
+    quiet: bool = False
+    by_limit: bool = False
+    refusals: int = 0
     end_accepted: bool = False
     last_event: str = ""
 
@@ -69,6 +84,7 @@ class Act(StrEnum):
     START = "start"
     PIVOT = "pivot"
     END = "end"
+    THAW = "thaw"
     REPAIR = "repair"
 
 
@@ -102,9 +118,26 @@ COPY_AGAIN = "Start a new copy to a new destination, or remove the partial one f
 
 def resolve(record: Record, observation: Observation) -> Decision:
     """Return what follows from `observation` for the job described by `record`."""
-    if record.state in ENDED or isinstance(observation, Unreachable):
+    if isinstance(observation, Unreachable):
         return NOTHING
-    if record.state == State.REQUESTED:
+    if record.frozen_age is not None:
+        return _frozen(record, observation)
+    return _settle(record, observation)
+
+
+def _frozen(record: Record, observation: DomainObservation | Gone) -> Decision:
+    """A frozen guest hangs: to thaw it goes before everything else."""
+    if record.call_running:
+        return NOTHING  # it thaws at its end
+    age = record.frozen_age or 0.0
+    decision = NOTHING
+    if age > FROZEN_PATIENCE_SECONDS:
+        decision = _settle(record, observation)
+    return replace(decision, act=decision.act or Act.THAW)
+
+
+def _settle(record: Record, observation: DomainObservation | Gone) -> Decision:
+    if record.state in ENDED or record.state == State.REQUESTED:
         return NOTHING
     if record.state == State.QUEUED:
         return Decision(act=Act.START)
@@ -164,6 +197,12 @@ def _ours(record: Record, *, ready: bool) -> Decision:
             return _pivot_pending(record, ready=ready)
         case State.FINISHING if record.refused:
             return Decision(State.MIRRORING, reason="The host refused to finish.")
+        case State.CANCELLING if record.by_limit and ready and not record.call_running:
+            return Decision(
+                State.MIRRORING,
+                reason="The copy became ready before the limit cancelled it; limits "
+                "are for copies that are not.",
+            )
         case State.FINISHING | State.CANCELLING if not record.call_running:
             return Decision(act=Act.END)
     return NOTHING
@@ -178,13 +217,18 @@ def _progressing(record: Record, *, ready: bool) -> Decision:
 
 
 def _by_policy(record: Record) -> Decision:
-    if record.intent_age is not None and record.intent_age < POLICY_RETRY_SECONDS:
+    if record.intent_age is not None and record.intent_age < _retry_seconds(record):
         return NOTHING
     if record.when_ready == WhenReady.PIVOT:
         return Decision(State.PIVOTING, Act.PIVOT, "Pivot when ready was asked for.")
     if record.when_ready == WhenReady.FINISH:
         return Decision(State.FINISHING, Act.END, "Finish when ready was asked for.")
     return NOTHING
+
+
+def _retry_seconds(record: Record) -> float:
+    turn = min(max(record.refusals, 1), len(POLICY_RETRY_SECONDS))
+    return POLICY_RETRY_SECONDS[turn - 1]
 
 
 def _pivot_pending(record: Record, *, ready: bool) -> Decision:
@@ -264,6 +308,8 @@ def _on_source(record: Record) -> Decision:
 
 def _may_begin_yet(record: Record) -> bool:
     if record.begun or record.last_event or record.start_age is None:
+        return False
+    if record.quiet and record.start_age > START_SENT_SECONDS:
         return False
     return record.start_age < START_ANSWER_SECONDS
 

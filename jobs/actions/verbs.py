@@ -59,9 +59,15 @@ def _pivot_consequence(job: CopyJob) -> str:
 
 
 def _finish_consequence(job: CopyJob) -> str:
+    like = "as after a power cut"
+    if job.consistent:
+        like = (
+            "with the guest's file systems frozen if its agent answers, as after a "
+            "power cut if not"
+        )
     return (
         f"The mirror ends. {job.domain_name} stays on {job.source or 'its source'}; "
-        f"{job.destination} is kept as it is at that moment, as after a power cut."
+        f"{job.destination} is kept as it is at that moment, {like}."
     )
 
 
@@ -114,9 +120,18 @@ SPEED_PERMISSION = "jobs.speed_copyjob"
 SPEED_STATES = frozenset({State.COPYING, State.MIRRORING})
 
 
-def perform(verb: Verb, job: CopyJob, actor: Actor, reason: str = "") -> None:
+def perform(
+    verb: Verb,
+    job: CopyJob,
+    actor: Actor,
+    reason: str = "",
+    *,
+    consistent: bool | None = None,
+) -> None:
     """Write the intent of `verb` and ask a worker to carry it out.
 
+    `consistent` is for a finish: whether the guest's file systems are frozen
+    meanwhile; None leaves it as it was asked for at the request.
     Denied or NotPossible (also when somebody else was first), with a refused entry in
     the audit log.
     """
@@ -124,8 +139,11 @@ def perform(verb: Verb, job: CopyJob, actor: Actor, reason: str = "") -> None:
     never_started = job.state in (State.REQUESTED, State.QUEUED)
     intended = State.CANCELLED if never_started else verb.intended
     ending: dict[str, Any] = {
-        "ended_at" if never_started else "ending_at": timezone.now()
+        "ended_at" if never_started else "ending_at": timezone.now(),
+        "refusals": 0,
     }
+    if verb is FINISH and consistent is not None:
+        ending["consistent"] = job.consistent = consistent
     intent = verb.consequence(job)
     moved = move(
         job,
@@ -187,4 +205,7 @@ def set_speed(
             reason=reason,
         )
         tell(job, f"Bandwidth {text} asked for by {actor.name}.", actor=actor)
-        dispatch.set_speed(job, bytes_per_second, actor.name)
+        CopyJob.objects.filter(pk=job.pk).update(
+            bandwidth_asked=bytes_per_second, bandwidth_asked_by=actor.name
+        )
+        dispatch.set_speed(job)

@@ -217,6 +217,12 @@ class CopyJob(models.Model):
         return accepted or self.seen_at is not None
 
     @property
+    def cancelled_by_limit(self) -> bool:
+        """Whether a limit, and nobody else, asked for the copy to be cancelled."""
+        by_limit = self.at_limit == AtLimit.CANCEL and bool(self.flagged)
+        return by_limit and self.state == State.CANCELLING
+
+    @property
     def target_destination(self) -> Destination:
         """The destination as the hypervisor layer takes it."""
         if self.destination_spec:

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
 from jobs.lifecycle import ENDED, State, WhenReady, is_legal
 from jobs.resolve import (
+    FROZEN_PATIENCE_SECONDS,
     NOTHING,
     PIVOT_INTENT_SECONDS,
+    POLICY_RETRY_SECONDS,
+    START_ANSWER_SECONDS,
+    START_SENT_SECONDS,
     Act,
     Decision,
     Gone,
@@ -168,6 +172,78 @@ def test_a_refused_policy_is_not_tried_again_at_once() -> None:
     assert resolve(later, seen(READY)).act == Act.PIVOT
 
 
+@pytest.mark.parametrize(
+    ("refusals", "seconds"), [(1, 30), (2, 60), (3, 120), (4, 300), (5, 600), (9, 600)]
+)
+def test_a_policy_refused_again_and_again_waits_longer(
+    refusals: int, seconds: float
+) -> None:
+    waiting = record(S.MIRRORING, when_ready=WhenReady.FINISH, refusals=refusals)
+    early = replace(waiting, intent_age=seconds - 1)
+    assert resolve(early, seen(READY)) == NOTHING
+    late = replace(waiting, intent_age=seconds + 1)
+    assert resolve(late, seen(READY)).act == Act.END
+
+
+# --- A start of which nobody heard ---------------------------------------------------
+
+
+def test_a_start_that_cannot_be_under_way_any_more_never_began() -> None:
+    """The worker was killed between its intent and the call."""
+    killed = record(S.STARTING, begun=False, start_age=START_SENT_SECONDS + 1)
+    assert resolve(killed, seen()) == NOTHING, "the host may be at it"
+    decision = resolve(replace(killed, quiet=True), seen())
+    assert decision.state == S.FAILED
+    assert "did not begin" in decision.reason
+
+
+def test_a_quiet_host_proves_nothing_before_the_call_was_sent() -> None:
+    early = record(
+        S.STARTING, begun=False, quiet=True, start_age=START_SENT_SECONDS - 1
+    )
+    assert resolve(early, seen()) == NOTHING
+
+
+def test_a_host_that_does_not_say_is_waited_for() -> None:
+    silent = record(S.STARTING, begun=False, start_age=START_ANSWER_SECONDS - 1)
+    assert resolve(silent, seen()) == NOTHING
+    at_last = replace(silent, start_age=START_ANSWER_SECONDS + 1)
+    assert resolve(at_last, seen()).state == S.FAILED
+
+
+# --- Limits --------------------------------------------------------------------------
+
+
+def test_a_limit_leaves_a_copy_alone_that_became_ready() -> None:
+    by_limit = record(S.CANCELLING, by_limit=True)
+    assert outcome(resolve(by_limit, seen(READY))) == (S.MIRRORING, None)
+    assert outcome(resolve(by_limit, seen(COPYING))) == (None, Act.END)
+    by_a_person = record(S.CANCELLING)
+    assert outcome(resolve(by_a_person, seen(READY))) == (None, Act.END)
+
+
+# --- A frozen guest ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [S.FINISHING, S.MIRRORING, S.COPIED, S.FAILED])
+def test_a_frozen_guest_is_thawed_first(state: State) -> None:
+    frozen = record(state, frozen_age=3.0)
+    for observation in (seen(), seen(READY), seen(libvirt_id=None), Gone()):
+        assert outcome(resolve(frozen, observation)) == (None, Act.THAW)
+
+
+def test_a_guest_that_cannot_be_thawed_does_not_hold_its_job_for_ever() -> None:
+    frozen = record(
+        S.FINISHING, frozen_age=FROZEN_PATIENCE_SECONDS + 1, end_accepted=True
+    )
+    assert outcome(resolve(frozen, seen())) == (S.COPIED, Act.THAW)
+
+
+def test_a_finish_thaws_by_itself() -> None:
+    finishing = record(S.FINISHING, frozen_age=3.0, call_running=True)
+    assert resolve(finishing, seen(READY)) == NOTHING
+
+
 def test_nothing_is_judged_while_a_call_runs() -> None:
     for state in (S.STARTING, S.PIVOTING, S.FINISHING, S.CANCELLING):
         running = record(state, call_running=True)
@@ -251,6 +327,10 @@ records = st.builds(
     begun=st.booleans(),
     start_age=st.none() | st.floats(0, 200),
     intent_age=st.none() | st.floats(0, 2000),
+    frozen_age=st.none() | st.floats(0, 600),
+    quiet=st.booleans(),
+    by_limit=st.booleans(),
+    refusals=st.integers(0, 10),
     end_accepted=st.booleans(),
     last_event=st.sampled_from(["", "ready", "failed", "canceled", "completed"]),
 )
@@ -275,6 +355,7 @@ def test_no_verb_that_nobody_asked_for(job: Record, observation: Observation) ->
         Act.END: job.state in (S.FINISHING, S.CANCELLING)
         or job.when_ready == WhenReady.FINISH,
         Act.REPAIR: isinstance(observation, DomainObservation),
+        Act.THAW: job.frozen_age is not None,
     }
     assert decision.act is None or asked[decision.act]
 
@@ -319,6 +400,62 @@ def test_the_same_observation_twice_changes_nothing_more(
         pytest.fail(f"does not settle: {states}")
 
 
-@given(st.sampled_from(sorted(ENDED)), observations)
-def test_an_ended_job_stays_ended(state: State, observation: Observation) -> None:
-    assert resolve(record(state), observation) == NOTHING
+@given(st.sampled_from(sorted(ENDED)), records, observations)
+def test_an_ended_job_stays_ended(
+    state: State, job: Record, observation: Observation
+) -> None:
+    """Only its guest may still have to be thawed."""
+    decision = resolve(replace(job, state=state), observation)
+    assert decision.state is None
+    assert decision.act in (None, Act.THAW)
+
+
+@given(records, observations)
+def test_a_frozen_guest_is_thawed_by_whoever_looks(
+    job: Record, observation: Observation
+) -> None:
+    """Unless the host is silent, or the call that froze it is still at it; another
+    act of ours can come first only when thawing was of no use for long."""
+    frozen = replace(job, frozen_age=job.frozen_age or 0.0)
+    decision = resolve(frozen, observation)
+    if isinstance(observation, Unreachable) or frozen.call_running:
+        assert decision == NOTHING
+    elif (frozen.frozen_age or 0.0) <= FROZEN_PATIENCE_SECONDS:
+        assert outcome(decision) == (None, Act.THAW)
+    else:
+        assert decision.act is not None
+
+
+@given(records, observations)
+def test_a_start_is_given_up_only_when_none_can_be_under_way(
+    job: Record, observation: Observation
+) -> None:
+    unheard = replace(job, state=S.STARTING, begun=False, last_event="")
+    unheard = replace(unheard, start_age=job.start_age or 0.0, frozen_age=None)
+    if "did not begin" not in resolve(unheard, observation).reason:
+        return
+    age = unheard.start_age or 0.0
+    assert not unheard.call_running
+    assert age >= START_ANSWER_SECONDS or (unheard.quiet and age > START_SENT_SECONDS)
+
+
+@given(records, observations)
+def test_a_limit_cancels_no_ready_copy(job: Record, observation: Observation) -> None:
+    limited = replace(job, state=S.CANCELLING, by_limit=True)
+    if resolve(limited, observation).act == Act.END:
+        assert isinstance(observation, DomainObservation)
+        mirror = observation.disks["vda"].mirror
+        assert mirror is not None
+        assert not mirror.is_ready
+
+
+@given(records, observations)
+def test_a_policy_waits_its_time_after_each_refusal(
+    job: Record, observation: Observation
+) -> None:
+    mirroring = replace(job, state=S.MIRRORING, frozen_age=None)
+    if resolve(mirroring, observation).state not in (S.PIVOTING, S.FINISHING):
+        return
+    turn = min(max(mirroring.refusals, 1), len(POLICY_RETRY_SECONDS))
+    waited = mirroring.intent_age
+    assert waited is None or waited >= POLICY_RETRY_SECONDS[turn - 1]
