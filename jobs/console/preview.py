@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.console.storage import EXTENSIONS, pool_of
+from jobs.console.words import place
 from jobs.hypervisor import (
     CopyOptions,
     Destination,
@@ -85,13 +86,6 @@ def consequence(request: CopyRequest) -> str:
         f"{begins}, then mirrored. {name} stays on {disk.source} until a person "
         "pivots, finishes or cancels."
     )
-
-
-def place(destination: Destination) -> str:
-    """Return where the copy goes as a person says it; empty while it is nowhere."""
-    if destination.kind == "volume" and destination.volume:
-        return f"{destination.volume} in the pool {destination.pool}"
-    return destination.location
 
 
 def _xml(request: CopyRequest) -> str:

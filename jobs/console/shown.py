@@ -15,17 +15,23 @@ from xml.etree import ElementTree
 from jobs import live
 from jobs.actions import SPEED_STATES, VERBS, Verb, speed_why_not
 from jobs.actor import Actor
+from jobs.console import words
 from jobs.console.clock import FRESH_SECONDS, seconds_since
 from jobs.console.look import LOOKS
+from jobs.console.verdict import ShownFinding, Verdict
+from jobs.hypervisor import CopyOptions, flag_names, options_for, parameters
 from jobs.lifecycle import ENDED, ON_HOST, State, WhenReady
 from jobs.models import CopyJob
-from jobs.units import bytes_text
+from jobs.models.job import AtLimit, Consistency
+from jobs.preflight import findings_from_json
+from jobs.units import bytes_text, seconds_text
 
 # A rate needs some seconds before it says anything about the time left.
 YOUNG_SECONDS = 8.0
 # The sweep looks each second: no look for longer is worth saying.
 SILENT_SECONDS = 10.0
 
+_FLAG = "VIR_DOMAIN_BLOCK_COPY_"
 _THEN = {
     WhenReady.WAIT: "then you decide",
     WhenReady.PIVOT: "then pivot",
@@ -208,7 +214,12 @@ class ShownJob:
     def destination_role(self) -> str:
         """Say what the destination is now; empty when that is not known."""
         if self.state == State.COPIED:
-            return "complete, as after a power cut"
+            frozen = self.job.consistency == Consistency.GUEST
+            return (
+                "complete, the guest's file systems were frozen"
+                if frozen
+                else "complete, as after a power cut"
+            )
         if self.state == State.PIVOTED:
             return "the guest runs on it"
         now = {State.MIRRORING: "in sync", State.COPYING: "being written"}
@@ -247,15 +258,66 @@ class ShownJob:
         return bandwidth_field(self.job.bandwidth)
 
     @property
+    def bandwidth_read_back(self) -> int | None:
+        """Return the bytes/s that the host last said are in force, 0 for no limit;
+        None if it has not been asked lately."""
+        if not self.speed_applies or self.progress is None or not self.fresh:
+            return None
+        return self.progress.bandwidth
+
+    @cached_property
+    def _options(self) -> CopyOptions:
+        return options_for(self.job.target_destination, self.job.options)
+
+    @property
     def flags(self) -> list[str]:
         """Return libvirt's flags of this copy, in words."""
-        flags = {
-            "shallow": self.job.shallow,
-            "reuse external": self.job.reuse_external,
-            "synchronous writes": self.job.synchronous_writes,
-            "transient job": bool(self.job.transient_job),
-        }
-        return [name for name, is_set in flags.items() if is_set]
+        names = self.flag_names
+        return [name.removeprefix(_FLAG).lower().replace("_", " ") for name in names]
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """Return libvirt's names for the flags of this copy."""
+        return flag_names(self._options, bool(self.job.transient_job))
+
+    @property
+    def parameters(self) -> list[tuple[str, int]]:
+        """Return the typed parameters that were sent: name and exact value."""
+        return list(parameters(self._options).items())
+
+    @property
+    def destination_kind(self) -> str:
+        return words.kind(self.job.target_destination)
+
+    @property
+    def destination_details(self) -> list[tuple[str, str]]:
+        return words.details(self.job.target_destination)
+
+    @property
+    def limits(self) -> list[str]:
+        """Say which limits the copy has, and what happens at them."""
+        job = self.job
+        then = (
+            "it is cancelled" if job.at_limit == AtLimit.CANCEL else "people are told"
+        )
+        stalled, total = seconds_text(job.stall_limit), seconds_text(job.total_limit)
+        return [
+            *([f"{stalled} without progress: {then}"] if job.stall_limit else []),
+            *([f"{total} until in sync: {then}"] if job.total_limit else []),
+        ]
+
+    # --- What preflight found -------------------------------------------------------
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Return what preflight found at the start, and what of it was accepted."""
+        accepted = set(self.job.accepted)
+        return Verdict(
+            tuple(
+                ShownFinding(found, "", "", found.rule in accepted)
+                for found in findings_from_json(self.job.findings)
+            )
+        )
 
     @property
     def xml(self) -> str:

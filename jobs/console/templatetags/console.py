@@ -24,7 +24,7 @@ from jobs.units import bandwidth_text, bytes_text, version_text
 
 register = template.Library()
 
-PAGES = ("overview", "jobs", "hosts", "domains", "audit")
+PAGES = ("overview", "jobs", "hosts", "domains", "leftovers", "audit")
 APPEARANCES = ("light", "dark", "system")
 # Which entry of the navigation a page belongs to, by the name of its address.
 SECTIONS = {
@@ -37,6 +37,7 @@ SECTIONS = {
     "domain": "domains",
     "disk-copy": "domains",
     "copy-new": "domains",
+    "leftover-act": "leftovers",
 }
 
 

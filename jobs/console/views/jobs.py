@@ -9,8 +9,10 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
+from jobs.actions import REMOVE_PERMISSION
 from jobs.actor import from_request
 from jobs.console.filters import JobFilter, chips
+from jobs.console.ledger import leftovers_of
 from jobs.console.page import Request, needs, show
 from jobs.console.shown import show_job, show_jobs
 from jobs.models import AuditEntry, CopyJob, Host
@@ -54,6 +56,8 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         "job": found,
         "topics": f"job-{pk} host-{found.host_id}",
         "speed_typed": None,
+        "leftovers": leftovers_of(found),
+        "may_remove": request.user.has_perm(REMOVE_PERMISSION),
         "events": events[:MOST_EVENTS],
         "more_events": len(events) > MOST_EVENTS,
         "entries": [],

@@ -1,0 +1,149 @@
+"""The ledger of what jobs left on the hosts' storage, and its removal.
+
+Removing is confirmed by GET and asked for by POST; without JavaScript both are pages,
+asked for by htmx they are what stands in the dialog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import trigger_client_event
+
+from jobs import actions
+from jobs.actor import Actor, from_request
+from jobs.console.ledger import LeftoverFilter, show_leftovers, total_of
+from jobs.console.page import Request, needs, show, wants_fragment
+from jobs.console.views.verbs import MOST_REASON
+from jobs.models import Host, Leftover
+
+PER_PAGE = 50
+
+
+@require_safe
+@needs("jobs.view_leftover")
+def leftovers(request: Request) -> HttpResponse:
+    """List them; `state`, `host`, `kind`, `q` and `page` in the address narrow it."""
+    form = LeftoverFilter(request.GET)
+    found = form.leftovers()
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "hosts": Host.objects.all(),
+        "kinds": Leftover.Kind.choices,
+        "page": page,
+        "rows": show_leftovers(page.object_list),
+        "total": total_of(found),
+        "may_remove": request.user.has_perm(actions.REMOVE_PERMISSION),
+    }
+    return show(request, "console/leftovers.html", context)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What can be done with a leftover: a verb of the ledger's own."""
+
+    name: str
+    label: str
+    why_not: Callable[[Leftover, Actor], str]
+    consequence: Callable[[Leftover], str]
+    carry_out: Callable[[Leftover, Actor, str], None]
+    said: str
+
+
+def _stays(leftover: Leftover) -> str:
+    return f"{leftover.location} stays on {leftover.host_name} as it is."
+
+
+ACTS = {
+    act.name: act
+    for act in (
+        Act(
+            name="remove",
+            label="Remove",
+            why_not=actions.removal_why_not,
+            consequence=actions.removal_consequence,
+            carry_out=actions.remove_leftover,
+            said="The removal of {} was asked for.",
+        ),
+        Act(
+            name="withdraw",
+            label="Withdraw the removal",
+            why_not=actions.withdrawal_why_not,
+            consequence=_stays,
+            carry_out=actions.withdraw_removal,
+            said="The removal of {} was withdrawn.",
+        ),
+    )
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("jobs.view_leftover")
+def act(request: Request, pk: int, act: str) -> HttpResponse:
+    """Ask for confirmation of an act on a leftover, or carry it out."""
+    chosen = ACTS.get(act)
+    if chosen is None:
+        raise Http404(f"There is no act {act}.")
+    rows = Leftover.objects.select_related("host__site", "job__host")
+    leftover = get_object_or_404(rows, pk=pk)
+    if request.method == "POST":
+        return _carry_out(request, leftover, chosen)
+    return _confirm(request, leftover, chosen)
+
+
+def _confirm(request: Request, leftover: Leftover, chosen: Act) -> HttpResponse:
+    actor = from_request(request)
+    if why_not := chosen.why_not(leftover, actor):
+        allowed = actor.may(actions.REMOVE_PERMISSION)
+        return _refused(request, leftover, chosen, why_not, 409 if allowed else 403)
+    context = {
+        "consequence": chosen.consequence(leftover),
+        "hosts": Host.objects.filter(enabled=True),
+    }
+    return _answer(request, leftover, chosen, context)
+
+
+def _carry_out(request: Request, leftover: Leftover, chosen: Act) -> HttpResponse:
+    reason = request.POST.get("reason", "").strip()[:MOST_REASON]
+    try:
+        chosen.carry_out(leftover, from_request(request), reason)
+    except actions.Denied as error:
+        return _refused(request, leftover, chosen, str(error), 403)
+    except actions.NotPossible as error:
+        return _refused(request, leftover, chosen, str(error), 409)
+    text = chosen.said.format(leftover.location)
+    if wants_fragment(request):
+        detail = {"text": text, "url": ""}
+        return trigger_client_event(HttpResponse(status=204), "done", detail)
+    messages.success(request, text)
+    return redirect(reverse("leftovers"))
+
+
+def _refused(
+    request: Request, leftover: Leftover, chosen: Act, why_not: str, status: int
+) -> HttpResponse:
+    return _answer(request, leftover, chosen, {"why_not": why_not}, status)
+
+
+def _answer(
+    request: Request,
+    leftover: Leftover,
+    chosen: Act,
+    context: dict[str, object],
+    status: int = 200,
+) -> HttpResponse:
+    filled = {"leftover": leftover, "act": chosen, **context}
+    fragment = wants_fragment(request)
+    template = "console/leftover_act.html" + ("#dialog" if fragment else "")
+    response = render(request, template, filled, status=status)
+    if fragment:
+        response["X-Fragment"] = "true"
+    return response
