@@ -1,8 +1,8 @@
 """Celery tasks: short, take ids, idempotent. Each is a hint to look or to call.
 
 A task that is lost, doubled or late does no harm: the intent is in the database, the
-truth is on the host, and the tick asks again. Only `set_speed` and `test_host` are
-asked for once; without an outcome in the audit log they did not happen.
+truth is on the host, and the tick asks again. Only `test_host` is asked for once;
+without an outcome in the audit log it did not happen.
 """
 
 from __future__ import annotations
@@ -15,8 +15,20 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import audit, calls, checks, dispatch, failures, inventory, live, reconcile
+from jobs import (
+    audit,
+    calls,
+    checks,
+    dispatch,
+    failures,
+    inventory,
+    keeping,
+    live,
+    reconcile,
+    removal,
+)
 from jobs.actor import SYSTEM
+from jobs.audit.webhook import NotSent
 from jobs.hypervisor import HostUnreachable, HypervisorError
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Host
@@ -38,11 +50,13 @@ def tick() -> None:
     """Once a second: look at every host with active jobs, and sync those due."""
     _look_at_busy_hosts()
     _sync_due_hosts()
+    removal.tend()
+    keeping.tend()
 
 
 def _look_at_busy_hosts() -> None:
     busy = (
-        Host.objects.filter(enabled=True, jobs__in=CopyJob.objects.active())
+        Host.objects.filter(enabled=True, jobs__in=CopyJob.objects.to_look_at())
         .distinct()
         .values_list("pk", "site__name")
     )
@@ -133,9 +147,15 @@ def cancel_job(job_pk: int) -> None:
 
 
 @shared_task
-def set_speed(job_pk: int, bytes_per_second: int, actor: str) -> None:
-    """Change the bandwidth of a running copy."""
-    calls.set_speed(job_pk, bytes_per_second, actor)
+def set_speed(job_pk: int) -> None:
+    """Change the bandwidth of a running copy to what was asked for last."""
+    calls.set_speed(job_pk)
+
+
+@shared_task
+def thaw_job(job_pk: int) -> None:
+    """Thaw a guest that was left frozen."""
+    calls.thaw(job_pk)
 
 
 @shared_task
@@ -160,7 +180,9 @@ def _sync(host: Host) -> None:
     began = timezone.now()
     try:
         with reconcile.connect(host) as hypervisor:
-            found = hypervisor.inventory()
+            found = hypervisor.inventory(
+                transient_pools=settings.BLOCKCOPY_TRANSIENT_POOLS
+            )
     except HypervisorError as error:
         reconcile.note_silence(host, error)
     else:
@@ -204,6 +226,18 @@ def _judged(request: CopyRequest) -> tuple[list[Finding], str]:
 
 
 @shared_task
+def measure_leftover(leftover_pk: int) -> None:
+    """Look at what a job left on its host's storage."""
+    removal.measure(leftover_pk)
+
+
+@shared_task
+def remove_leftover(leftover_pk: int) -> None:
+    """Remove a leftover whose removal was asked for, or refuse with the reason."""
+    removal.remove(leftover_pk)
+
+
+@shared_task
 def test_host(host_pk: int, actor: str) -> None:
     """Try a host's address and write down what came of it."""
     host = _host(host_pk)
@@ -227,6 +261,20 @@ def test_host(host_pk: int, actor: str) -> None:
         detail=detail,
     )
     live.wake_host(host)
+
+
+@shared_task(
+    autoretry_for=(NotSent,), max_retries=3, retry_backoff=5, retry_backoff_max=30
+)
+def post_checkpoint(line: str) -> None:
+    """Send a checkpoint of the audit log to the web address of the settings."""
+    keeping.post(line)
+
+
+@shared_task
+def verify_audit() -> None:
+    """Verify the audit log and remember what was found."""
+    keeping.verify()
 
 
 def _host(pk: int) -> Host | None:
