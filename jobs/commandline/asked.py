@@ -9,13 +9,20 @@ from typing import Any, cast
 
 from django.core.management import CommandParser
 
+from jobs.actions import Invalid
 from jobs.commandline import find, values
 from jobs.commandline.answer import Failure, Status
-from jobs.hypervisor import CopyOptions, Destination, Server, from_xml
+from jobs.hypervisor import (
+    CopyOptions,
+    Destination,
+    DestinationError,
+    Server,
+    from_xml,
+)
 from jobs.lifecycle import WhenReady
 from jobs.models import Disk
 from jobs.models.job import AtLimit
-from jobs.preflight import CopyRequest
+from jobs.preflight import CopyRequest, Finding, Level
 
 XML_READ = 256 * 1024  # characters; more is refused by the parser of the XML anyway
 FORMATS = ("raw", "qcow2")
@@ -274,9 +281,17 @@ def _format(asked: str, disk: Disk) -> str:
 
 def _from_xml(path: str) -> Destination:
     try:
+        return from_xml(_read(path))
+    except DestinationError as error:
+        wrong = Finding("destination_makes_sense", Level.STOP, error.cause, field="xml")
+        raise Invalid([wrong]) from error
+
+
+def _read(path: str) -> str:
+    try:
         if path == "-":
-            return from_xml(sys.stdin.read(XML_READ))
+            return sys.stdin.read(XML_READ)
         with open(path, encoding="utf-8") as file:
-            return from_xml(file.read(XML_READ))
+            return file.read(XML_READ)
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{path} can't be read: {error}.") from error

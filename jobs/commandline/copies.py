@@ -114,9 +114,9 @@ def act(call: Call) -> Answer:
     """Pivot, finish or cancel a job."""
     verb = actions.VERBS[call.options.verb]
     job = find.job(call.options.job)
-    consequence = verb.consequence(job)
-    actions.perform(verb, job, call.actor, call.options.reason)
-    asked = f"{verb.label} of job {job.pk} was asked for. {consequence}"
+    frozen = getattr(call.options, "consistent", None)
+    actions.perform(verb, job, call.actor, call.options.reason, consistent=frozen)
+    asked = f"{verb.label} of job {job.pk} was asked for. {verb.consequence(job)}"
     return reached(call, job, BY_VERB[verb.name], asked)
 
 
@@ -146,7 +146,10 @@ def _in_force(job: CopyJob, after: int, timeout: float) -> Answer:
     entry = wait_until(outcomes.first, timeout)
     record = job_record(find.job(job.pk))
     if entry is None:
-        why = f"Nothing came back from {job.host_name} within {timeout:g} s."
+        why = (
+            f"{job.host_name} did not answer within {timeout:g} s; the bandwidth is "
+            "still asked for."
+        )
         raise Failure(why, status=Status.TIMED_OUT, data=record)
     if entry.outcome == Outcome.FAILED:
         raise Failure(f"The bandwidth was not changed: {entry.detail}", data=record)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -91,20 +91,21 @@ Says = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def host_says(monkeypatch: pytest.MonkeyPatch) -> Says:
-    """Be the worker that checks copies: at first its host has nothing to say.
+    """Be the worker that checks copies; at first its host has nothing to say.
 
-    With None no worker answers.
+    `found` is the format of what lies at the destination. With None no worker answers.
     """
-    said: list[tuple[Finding, ...] | None] = [()]
+    said: list[tuple[list[Finding], str] | None] = [([], "")]
 
     def worker(host: Host, key: str, request: Any) -> None:
         if said[-1] is not None:
-            checks.keep(key, said[-1])
+            checks.keep(key, *said[-1])
 
     monkeypatch.setattr("jobs.dispatch.check_copy", worker)
 
-    def say(*findings: Finding | None) -> None:
-        said.append(None if None in findings else cast(tuple[Finding, ...], findings))
+    def say(*findings: Finding | None, found: str = "") -> None:
+        told = [finding for finding in findings if finding is not None]
+        said.append((told, found) if len(told) == len(findings) else None)
 
     return say
 
