@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import actions, calls, tasks
@@ -14,6 +13,7 @@ from jobs.actor import Actor
 from jobs.hypervisor import (
     AddressError,
     Destination,
+    DestinationExists,
     IdentityMismatch,
     NoAnswer,
     Refused,
@@ -22,67 +22,11 @@ from jobs.hypervisor import (
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
-from tests.conftest import actor_of
 from tests.fakes import FakeCopy, FakeHypervisor
-from tests.workers import Workers, workers
-
-__all__ = ["workers"]
+from tests.unit.engine.conftest import NEW, history, outcomes, settled
+from tests.workers import Workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-NEW = "/images/new.qcow2"
-
-
-@pytest.fixture
-def alder(monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
-    """The host that every worker finds."""
-    fake = FakeHypervisor()
-    monkeypatch.setattr("jobs.reconcile.connection", fake.connection)
-    return fake
-
-
-@pytest.fixture
-def web(alder: FakeHypervisor) -> str:
-    return alder.add_domain("web")
-
-
-@pytest.fixture
-def operator(olga: User) -> Actor:
-    return actor_of(olga)
-
-
-@pytest.fixture
-def job(web: str, workers: Workers, host: Host, operator: Actor) -> CopyJob:
-    """A copy that was requested and not yet started."""
-    tasks.sync_host(host.pk)
-    wanted = CopyRequest(Disk.objects.get(), Destination("file", NEW, "qcow2"))
-    return actions.request_copy(wanted, operator)
-
-
-@pytest.fixture
-def mirroring(
-    job: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
-) -> CopyJob:
-    workers.work()
-    alder.make_ready(web, "vda")
-    workers.sweep()
-    assert settled(job).state == State.MIRRORING
-    return job
-
-
-def settled(job: CopyJob) -> CopyJob:
-    job.refresh_from_db()
-    return job
-
-
-def history(job: CopyJob) -> list[str]:
-    return list(job.events.values_list("message", flat=True))
-
-
-def outcomes(job: CopyJob) -> list[tuple[str, str, str]]:
-    entries = AuditEntry.objects.filter(object_type="copy job", object_id=str(job.pk))
-    return list(entries.order_by("id").values_list("action", "outcome", "actor"))
-
 
 # --- What is refused before anything is asked of the host ----------------------------
 
@@ -355,7 +299,7 @@ def cancelled_in_start(
 def test_a_cancel_while_the_start_is_refused_leaves_nothing(
     cancelled_in_start: CopyJob, alder: FakeHypervisor, workers: Workers
 ) -> None:
-    alder.files.add(NEW)
+    alder.refuse("start", DestinationExists(code=67))
     workers.work()
     workers.sweep()
     job = settled(cancelled_in_start)
