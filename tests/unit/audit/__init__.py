@@ -1,0 +1,1 @@
+"""The audit log: refused changes, the chain, checkpoints, exports."""
