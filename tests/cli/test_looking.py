@@ -10,7 +10,8 @@ from jobs import live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import Progress
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Disk, Host
+from jobs.models import CopyJob, Disk, Host, Leftover
+from jobs.preflight import Finding, Level, findings_to_json
 from jobs.transition import move
 from tests.cli.conftest import Run, Script
 from tests.cli.copies import START, TO, becomes, mirroring, the_job
@@ -57,6 +58,39 @@ def test_show_has_progress_and_history(blockcopy: Run, job: CopyJob) -> None:
     text = blockcopy("job", "show", job.pk).out
     assert "In sync." in text
     assert "3 MiB of 4 MiB" in text
+
+
+def test_show_has_all_that_belongs_to_a_job(blockcopy: Run, leftover: Leftover) -> None:
+    room = Finding("there_is_room", Level.WARN, "It can grow to 10 GiB.")
+    fine = Finding("host_answers", Level.PASS, "alder answers.")
+    CopyJob.objects.update(
+        findings=findings_to_json([fine, room]),
+        accepted=["there_is_room"],
+        stall_limit=600,
+        at_limit="cancel",
+        flagged="No progress for 10 minutes.",
+        qemu_text="No space left on device",
+        likely_cause="The pool images is full.",
+        libvirt_code=9,
+        created_volume={"pool": "images", "name": "web-copy", "path": TO},
+    )
+
+    text = blockcopy("job", "show", leftover.job_id).out
+    shown = blockcopy("job", "show", leftover.job_id, "--json").json
+
+    for words in (
+        *("accepted  there_is_room  It can grow to 10 GiB.", "1 rule passed."),
+        *("10m", "No progress for 10 minutes.", "No space left on device"),
+        *("The pool images is full.", "images/web-copy", "partial", "3 GiB"),
+    ):
+        assert words in text
+    assert "host_answers" not in text
+    assert shown["created_volume"]["name"] == "web-copy"
+    assert [left["leftover"] for left in shown["leftovers"]] == [leftover.pk]
+    assert [(found["rule"], found["accepted"]) for found in shown["findings"]] == [
+        *(("host_answers", False), ("there_is_room", True)),
+    ]
+    assert (shown["qemu_text"], shown["libvirt_code"]) == ("No space left on device", 9)
 
 
 def test_watch_follows_to_a_good_end(

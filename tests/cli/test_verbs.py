@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
+from jobs import audit
 from jobs.actor import SYSTEM
+from jobs.audit import Outcome
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk
 from jobs.transition import move
@@ -164,3 +166,66 @@ def test_a_viewer_may_not_change_the_speed(
 
     assert done.status == 1
     assert "does not allow" in done.err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "detail", "status", "says"),
+    [
+        (Outcome.DONE, "1048576 bytes/s in force", 0, "is 1 MiB/s now"),
+        (Outcome.FAILED, "No job runs on vda.", 1, "not changed: No job runs on vda."),
+    ],
+)
+def test_speed_with_wait_tells_what_is_in_force(
+    blockcopy: Run,
+    job: CopyJob,
+    meanwhile: Script,
+    outcome: Outcome,
+    detail: str,
+    status: int,
+    says: str,
+) -> None:
+    def worker() -> None:
+        CopyJob.objects.update(bandwidth=2**20)
+        audit.record(SYSTEM, "speed", job, outcome, detail=detail)
+
+    meanwhile(worker)
+
+    done = blockcopy("job", "speed", job.pk, "1.0000001MiB", "--wait")
+
+    assert done.status == status
+    assert says in done.out + done.err
+
+
+def test_speed_with_wait_does_not_take_an_earlier_answer(
+    blockcopy: Run, job: CopyJob
+) -> None:
+    audit.record(SYSTEM, "speed", job, Outcome.DONE, detail="earlier")
+
+    words = ("1MiB", "--wait", "--timeout", "0.01")
+    done = blockcopy("job", "speed", job.pk, *words)
+
+    assert done.status == 3
+    assert "still asked for" in done.err
+
+
+@pytest.mark.parametrize(
+    ("word", "asked", "expected"),
+    [
+        (None, False, False),
+        (None, True, True),
+        ("--consistent", False, True),
+        ("--no-consistent", True, False),
+    ],
+)
+def test_finish_says_anew_whether_the_guest_is_frozen(
+    blockcopy: Run, job: CopyJob, word: str | None, asked: bool, expected: bool
+) -> None:
+    CopyJob.objects.update(consistent=asked)
+    job.refresh_from_db()
+    mirroring(job)
+
+    done = blockcopy("job", "finish", job.pk, *([word] if word else []))
+
+    assert done.status == 0
+    assert the_job().consistent is expected
+    assert ("frozen" in done.out) is expected
