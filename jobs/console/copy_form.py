@@ -25,13 +25,14 @@ from jobs.lifecycle import WhenReady
 from jobs.models import Disk, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import CopyRequest, Finding
+from jobs.preflight.options import DEFAULT_BUFFER, fitting_buffer
 from jobs.units import bytes_text
 
 FORMATS = ("raw", "qcow2")
 # The fields that each kind of destination has, the one of its place first.
 KIND_FIELDS: dict[str, tuple[str, ...]] = {
     "file": ("destination", "reuse_external"),
-    "block": ("destination",),
+    "block": ("device",),
     "volume": ("volume", "pool", "target_zeroed"),
     "network": ("name", "protocol", "servers", "tls", "user", "auth", "reuse_external"),
     "xml": ("xml", "reuse_external"),
@@ -48,12 +49,19 @@ _NUMBERS = ("bandwidth", "granularity", "buf_size")
 _LIMITS = ("stall_limit", "total_limit")
 _DESTINATION_FIELDS = frozenset(
     {
-        *("destination", "path", "pool", "volume", "protocol", "servers", "name"),
+        *(
+            "destination",
+            "device",
+            "path",
+            "pool",
+            "volume",
+            "protocol",
+            "servers",
+            "name",
+        ),
         *("tls", "user", "auth", "format", *_MORE),
     }
 )
-# With the default buf-size a copy moves by 16 MiB at a time.
-DEFAULT_STEP = 16 * 2**20
 MOST_ACCEPTED = 40
 _PLAIN_TEXT = {"spellcheck": "false", "autocomplete": "off"}
 
@@ -77,6 +85,12 @@ class CopyForm(forms.Form):
     )
     destination = forms.CharField(
         required=False, max_length=4096, widget=forms.TextInput(attrs=_PLAIN_TEXT)
+    )
+    device = forms.CharField(
+        required=False,
+        max_length=4096,
+        widget=forms.TextInput(attrs={**_PLAIN_TEXT, "placeholder": "/dev/vg0/web"}),
+        help_text="It is there already, and what is on it is overwritten.",
     )
     pool = forms.ChoiceField(required=False)
     volume = forms.CharField(
@@ -228,7 +242,7 @@ class CopyForm(forms.Form):
             unused |= {"format", *_MORE}
         if kind == "volume":
             unused |= {"slice_offset", "slice_size"}
-        if cleaned.get("when_ready") == WhenReady.PIVOT:
+        if cleaned.get("when_ready") != WhenReady.FINISH:
             unused.add("consistent")
         return unused
 
@@ -266,13 +280,13 @@ class CopyForm(forms.Form):
             names = ("protocol", "name", "servers", "tls", "user", "auth")
             more |= {name: given[name] for name in names if given.get(name)}
         else:
-            more["path"] = given.get("destination", "")
+            more["path"] = given.get(KIND_FIELDS[kind][0], "")
         known: Any = {"kind": kind, "format": self.declared_format}
         return Destination(**known, **more)
 
     def _from_xml(self) -> Destination:
         nothing = Destination("file", "", "raw")
-        if self.has_error("xml"):
+        if self.has_error("xml") or not self.cleaned_data.get("xml"):
             return nothing
         try:
             return from_xml(self.cleaned_data.get("xml", ""))
@@ -284,6 +298,16 @@ class CopyForm(forms.Form):
     def kind(self) -> str:
         """Return the chosen kind of destination, "file" for one that is none."""
         return str(self.cleaned_data.get("destination_kind", "file"))
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether a kind was chosen, and nothing yet said of where."""
+        names = {
+            "block": ("device",),
+            "network": ("servers", "name"),
+            "xml": ("xml",),
+        }.get(self.kind)
+        return names is not None and not any(self[name].value() for name in names)
 
     @property
     def declared_format(self) -> Any:
@@ -345,13 +369,10 @@ class CopyForm(forms.Form):
 
         With the default one the progress jumps by 16 MiB at a time.
         """
-        limit = self.wanted.options.bandwidth
-        if self.wanted.options.buf_size or not 0 < limit < DEFAULT_STEP:
+        options = self.wanted.options
+        if options.buf_size or not 0 < options.bandwidth < DEFAULT_BUFFER:
             return 0
-        fitting = 2**20
-        while fitting > limit and fitting > 2**16:
-            fitting //= 2
-        return fitting
+        return fitting_buffer(options.bandwidth)
 
     def oppose(self, findings: Iterable[Finding]) -> None:
         """Put each finding beside its field; those of the disk above the form."""

@@ -33,6 +33,7 @@ class Preview:
     flags: tuple[str, ...]
     parameters: tuple[tuple[str, int, str], ...]
     pool: StoragePool | None
+    volume: str
     hints: tuple[str, ...]
 
 
@@ -46,6 +47,7 @@ def preview_of(request: CopyRequest, pools: Iterable[StoragePool]) -> Preview:
         flags=flag_names(options, request.disk.domain.persistent),
         parameters=_parameters(options),
         pool=pool,
+        volume=request.destination.volume,
         hints=tuple(_hints(request)),
     )
 

@@ -40,12 +40,15 @@ class Verdict:
 
     `key` names the question to the host, "" if it was not asked; `checked` is its
     answer. `asked_at` is the time (seconds since the epoch) of the first asking.
+    `nowhere`: a kind of destination was just chosen and nothing is said of it yet, which
+    is no reason to complain.
     """
 
     shown: tuple[ShownFinding, ...]
     key: str = ""
     checked: Checked | None = None
     asked_at: float = 0.0
+    nowhere: bool = False
     kept_tokens: tuple[str, ...] = field(default=())
 
     @property
@@ -94,6 +97,8 @@ class Verdict:
     @property
     def why_not(self) -> str:
         """Say why the copy can't be started now; empty when it can."""
+        if self.nowhere:
+            return "Say where the copy goes."
         if self.stops:
             return self.stops[0].finding.cause
         if self.open_warnings:
@@ -112,6 +117,10 @@ def verdict_of(
     """
     request = form.wanted
     known = preflight(request)
+    if form.nowhere:
+        complaint = "destination_makes_sense"
+        rest = [found for found in known if found.rule != complaint]
+        return _shown(form, rest, nowhere=True)
     if not may_ask or form.errors or _not_yet(known):
         return _shown(form, known)
     key = actions.ask_check(request, actor)
