@@ -9,7 +9,7 @@ from django.utils import timezone
 from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Disk, Host
+from jobs.models import AuditEntry, CopyJob, Disk, Host, Leftover
 from jobs.transition import tell
 from tests.conftest import PASSWORD
 
@@ -42,6 +42,27 @@ def job(disk: Disk) -> CopyJob:
     )
     tell(job, "In sync.", actor=SYSTEM)
     return job
+
+
+@pytest.fixture
+def leftover(job: CopyJob) -> Leftover:
+    """What another copy of the same disk left behind, as measured since."""
+    ended = CopyJob.objects.get(pk=job.pk)
+    ended.pk, ended.state, ended.ended_at = None, State.CANCELLED, timezone.now()
+    ended.destination = "/srv/images/partial.qcow2"
+    ended.claim = ""
+    ended._state.adding = True
+    ended.save()
+    return Leftover.objects.create(
+        host=ended.host,
+        job=ended,
+        host_name="alder",
+        kind=Leftover.Kind.PARTIAL,
+        location=ended.destination,
+        storage_kind="file",
+        bytes=3 * 2**30,
+        measured_at=timezone.now(),
+    )
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from jobs.models import (
     Domain,
     Host,
     JobEvent,
+    Leftover,
     Site,
     StoragePool,
 )
 from tests.conftest import PASSWORD, signed_in
 
-READ_ONLY = [Domain, Disk, StoragePool, CopyJob, JobEvent, AuditEntry]
+READ_ONLY = [Domain, Disk, StoragePool, CopyJob, JobEvent, Leftover, AuditEntry]
 MODELS = [*READ_ONLY, Host, Site]
 
 
@@ -39,7 +40,9 @@ def row_of(model: Any) -> Any:
 
 
 @pytest.fixture
-def everything(job: CopyJob, entry: AuditEntry, pool: StoragePool, site: Site) -> None:
+def everything(
+    job: CopyJob, leftover: Leftover, entry: AuditEntry, pool: StoragePool, site: Site
+) -> None:
     """At least one row of every model."""
 
 
@@ -164,7 +167,9 @@ def test_nothing_is_deleted_in_bulk() -> None:
 
 
 @pytest.mark.usefixtures("everything")
-@pytest.mark.parametrize("model", [Domain, Disk, CopyJob, JobEvent, AuditEntry, Host])
+@pytest.mark.parametrize(
+    "model", [Domain, Disk, CopyJob, JobEvent, Leftover, AuditEntry, Host]
+)
 def test_a_list_asks_a_fixed_number_of_questions(
     model: Any, sue: User, django_assert_max_num_queries: Any
 ) -> None:
@@ -180,7 +185,13 @@ def test_a_list_asks_a_fixed_number_of_questions(
 
 
 # What must differ between two rows of a table.
-UNIQUE = {Domain: "uuid", Disk: "target", CopyJob: "disk", Host: "name"}
+UNIQUE = {
+    Domain: "uuid",
+    Disk: "target",
+    CopyJob: "disk",
+    Host: "name",
+    Leftover: "location",
+}
 
 
 def _copy_rows(model: Any) -> None:

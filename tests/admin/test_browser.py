@@ -15,14 +15,14 @@ from playwright.sync_api import Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Host, Site, StoragePool
+from jobs.models import AuditEntry, CopyJob, Host, Leftover, Site, StoragePool
 from tests.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 MODELS = (
     *("site", "host", "domain", "disk", "storagepool"),
-    *("copyjob", "jobevent", "auditentry"),
+    *("copyjob", "jobevent", "leftover", "auditentry"),
 )
 
 
@@ -118,6 +118,7 @@ def rows(
     host: Host,
     pool: StoragePool,
     job: CopyJob,
+    leftover: Leftover,
     entry: AuditEntry,
     transactional_db: None,
 ) -> dict[str, int]:
@@ -130,6 +131,7 @@ def rows(
         "storagepool": pool.pk,
         "copyjob": job.pk,
         "jobevent": job.events.get().pk,
+        "leftover": leftover.pk,
         "auditentry": entry.pk,
     }
 

@@ -12,7 +12,8 @@ from django.urls import reverse
 from jobs.actor import SYSTEM
 from jobs.admin.confirming import AT_ONCE
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob
+from jobs.models import AuditEntry, CopyJob, Leftover
+from jobs.preflight import Finding, Level, findings_to_json
 from jobs.transition import move
 from tests.conftest import signed_in
 
@@ -182,3 +183,46 @@ def test_the_page_of_a_job_shows_its_history(
     page = administration.get(reverse("admin:jobs_copyjob_change", args=[job.pk]))
 
     assert "In sync." in page.content.decode()
+
+
+def test_the_page_of_a_job_shows_what_was_found_and_left(
+    administration: Client, leftover: Leftover
+) -> None:
+    job = leftover.job
+    room = Finding("there_is_room", Level.WARN, "It can grow to <b>10 GiB</b>.")
+    fine = Finding("host_answers", Level.PASS, "alder answers.")
+    CopyJob.objects.filter(pk=job.pk).update(
+        findings=findings_to_json([fine, room]),
+        accepted=["there_is_room"],
+        stall_limit=600,
+        flagged="No progress for 10 minutes.",
+        qemu_text="No space left on device",
+        created_volume={"pool": "images", "name": "partial", "path": "/srv/p"},
+    )
+
+    page = administration.get(reverse("admin:jobs_copyjob_change", args=[job.pk]))
+
+    text = page.content.decode()
+    for words in (
+        *("It can grow to &lt;b&gt;10 GiB&lt;/b&gt;.", "1 passed.", "10m without"),
+        *("No progress for 10 minutes.", "No space left on device", "3 GiB"),
+        *("images/partial (/srv/p)", leftover.location),
+    ):
+        assert words in text
+    assert "alder answers." not in text
+    assert "<b>10 GiB" not in text
+
+
+@pytest.mark.parametrize(("flagged", "shown"), [("", "no"), ("No progress.", "yes")])
+def test_jobs_that_reached_a_limit_are_found(
+    administration: Client, job: CopyJob, flagged: str, shown: str
+) -> None:
+    CopyJob.objects.update(flagged=flagged)
+
+    found = {
+        answer
+        for answer in ("yes", "no")
+        if administration.get(f"{LIST}?flagged={answer}").context["cl"].result_count
+    }
+
+    assert found == {shown}
