@@ -40,7 +40,8 @@ class DirectoryFacts:
     """The directory of a file destination.
 
     `pool` is the name of the storage pool that told, "" when it was a transient one
-    or none. `writable` judges by owner and mode, for the user that QEMU runs as where
+    or none. `available` counts what the file system keeps for root, since libvirt's
+    pools do. `writable` judges by owner and mode, for the user that QEMU runs as where
     that is known.
     """
 

@@ -16,6 +16,10 @@ def image_facts(location: str, volume: Element) -> ImageFacts:
     The format is what the header says, and a guest may have written that header.
     """
     kind = volume.get("type", "file")
+    backing, backing_format = backing_of(
+        volume.findtext("./backingStore/path", ""),
+        _attribute(volume, "./backingStore/format", "type"),
+    )
     return ImageFacts(
         location=location,
         exists=True,
@@ -23,8 +27,8 @@ def image_facts(location: str, volume: Element) -> ImageFacts:
         format=_attribute(volume, "./target/format", "type"),
         capacity=_bytes(volume, "capacity"),
         allocation=_bytes(volume, "allocation"),
-        backing=backing_location(volume.findtext("./backingStore/path", "")),
-        backing_format=_attribute(volume, "./backingStore/format", "type"),
+        backing=backing,
+        backing_format=backing_format,
         encrypted=volume.find("./target/encryption") is not None,
         fingerprint=_fingerprint(volume, kind),
     )
@@ -49,15 +53,16 @@ def device_facts(location: str, name: str, device: Element) -> ImageFacts:
     )
 
 
-def backing_location(path: str) -> str:
-    """Where a backing file is; libvirt has made relative paths absolute already.
+def backing_of(path: str, format_: str) -> tuple[str, str]:
+    """Where a backing file is and its format, "" where that is not said.
 
-    QEMU also writes `json:{…}` and `file:…` for what is an ordinary file; whatever else
-    it writes is left as it is.
+    libvirt has made relative paths absolute already. QEMU also writes `json:{…}` and
+    `file:…` for an ordinary file; of the former libvirt says always that it is raw.
+    Whatever else QEMU writes is left as it is.
     """
     if path.startswith("json:"):
-        return _json_file(path) or path
-    return without_dots(path.removeprefix("file://").removeprefix("file:"))
+        return _json_file(path) or (path, format_)
+    return without_dots(path.removeprefix("file://").removeprefix("file:")), format_
 
 
 def without_dots(path: str) -> str:
@@ -75,22 +80,27 @@ def same_place(one: str, other: str) -> bool:
     return one == other
 
 
-def _json_file(path: str) -> str:
-    """The file that QEMU's `json:` names, in either of the two ways of nesting."""
+def _json_file(path: str) -> tuple[str, str] | None:
+    """The file that QEMU's `json:` names, in either of the two ways of nesting, and
+    its format; None for anything but a file."""
     try:
         described = json.loads(path.removeprefix("json:"))
     except (ValueError, RecursionError):
-        return ""
+        return None
+    format_ = ""
     while isinstance(described, dict):
         name = described.get("filename") or described.get("file.filename")
-        if isinstance(name, str):
-            return without_dots(name) if name.startswith("/") else ""
-        described = _inner(described)
-    return ""
+        if isinstance(name, str) and name.startswith("/"):
+            return without_dots(name), format_ or _format(described)
+        format_ = format_ or _format(described)
+        described = described.get("file")
+    return None
 
 
-def _inner(described: dict[str, Any]) -> object:
-    return described.get("file")
+def _format(described: dict[str, Any]) -> str:
+    """The format of one layer; "file" and the like are no formats."""
+    driver = described.get("driver")
+    return driver if driver in ("raw", "qcow2", "qed", "vmdk", "luks") else ""
 
 
 def _fingerprint(volume: Element, kind: str) -> str:
