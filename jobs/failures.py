@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs import live
 from jobs.actor import SYSTEM
-from jobs.hypervisor import Evidence, meaning
+from jobs.hypervisor import Evidence, Reason, meaning
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.resolve import COPY_AGAIN, Decision, Side
@@ -29,9 +29,13 @@ NEXT_TO_NOTHING = 16 * 2**20
 ON_SOURCE = "The guest runs on its source."
 
 
-def sentence(qemu_text: str) -> str:
+def sentence(job: CopyJob, qemu_text: str) -> str:
     """Return what QEMU's words mean, with the words themselves."""
-    return f"{meaning(qemu_text).cause} (QEMU: {qemu_text})."
+    return f"{_meaning(job, qemu_text).cause} (QEMU: {qemu_text})."
+
+
+def _meaning(job: CopyJob, qemu_text: str) -> Reason:
+    return meaning(qemu_text, network=job.destination_kind == "network")
 
 
 def explained(job: CopyJob, decision: Decision) -> Decision:
@@ -45,8 +49,8 @@ def explained(job: CopyJob, decision: Decision) -> Decision:
         return replace(decision, reason=reason, remedy=remedy, by_us=True)
     return replace(
         decision,
-        reason=f"{sentence(job.qemu_text)} {ON_SOURCE}",
-        remedy=meaning(job.qemu_text).remedy,
+        reason=f"{sentence(job, job.qemu_text)} {ON_SOURCE}",
+        remedy=_meaning(job, job.qemu_text).remedy,
         by_us=True,
     )
 
@@ -69,7 +73,7 @@ def tell_late(
     job = of_disk.filter(started_at__lte=heard).order_by("-id").first()
     if job is None or not _may_be_told(job, reason):
         return
-    failure = f"{sentence(reason)} {ON_SOURCE}"
+    failure = f"{sentence(job, reason)} {ON_SOURCE}"
     with transaction.atomic():
         told = CopyJob.objects.filter(
             pk=job.pk, state=State.FAILED, failure=job.failure
@@ -77,7 +81,7 @@ def tell_late(
             qemu_text=reason,
             last_event="failed",
             failure=failure,
-            remedy=meaning(reason).remedy,
+            remedy=_meaning(job, reason).remedy,
             likely_cause="",
         )
         if told == 1:  # else somebody else has told it meanwhile

@@ -216,6 +216,17 @@ class PrivateHost:
         self.virsh("pool-start", name)
         self.virsh("pool-autostart", name)
 
+    def make_small_folder(self, path: Path, size: int) -> None:
+        """Make a folder with room for `size` bytes, for the host's own processes only.
+
+        To everybody else it is empty; it ends with the host.
+        """
+        path.mkdir()
+        options = f"size={size},mode=0777"
+        place = shlex.quote(str(path))
+        if self._cell.run(f"mount -t tmpfs -o {options} small {place}") != 0:
+            raise LabError("This machine does not let us mount in a user namespace.")
+
     def define_secret(self, passphrase: str, usage: str) -> str:
         """Define a secret with a value; returns its UUID. `usage` is its other name."""
         uuid = str(uuids.uuid4())
@@ -228,6 +239,17 @@ class PrivateHost:
         value = ("--file", "/dev/stdin", "--plain")
         self.virsh("secret-set-value", uuid, *value, text=passphrase)
         return uuid
+
+    def mount_small(self, path: Path, size: int) -> None:
+        """Mount a file system of `size` bytes, for the host's own processes only.
+
+        It is gone, with what is on it, when the host stops.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        place = shlex.quote(str(path))
+        options = f"size={size},mode=0777"
+        if self._cell.run(f"mount -t tmpfs -o {options} tmpfs {place}") != 0:
+            raise LabError(f"{path} could not be mounted on {self.name}.")
 
     def __enter__(self) -> Self:
         return self.start()

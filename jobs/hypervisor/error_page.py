@@ -63,7 +63,8 @@ def _row(row: Row) -> str:
 
 def _reasons() -> Iterator[str]:
     for reason in KNOWN:
-        yield _reason(reason, ", ".join(map(_cell, reason.said)))
+        where = " of a server" if reason.network else ""
+        yield _reason(reason, ", ".join(map(_cell, reason.said)) + where)
     yield _reason(UNKNOWN, "anything else")
 
 

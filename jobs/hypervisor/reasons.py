@@ -125,7 +125,8 @@ def unregister(connection: libvirt.virConnect, number: int) -> None:
 class Reason:
     """What a text of QEMU's means. `cause` is a sentence without its full stop.
 
-    `said` are examples of what QEMU says.
+    `said` are examples of what QEMU says. `network`: only of destinations that a
+    server serves.
     """
 
     pattern: str
@@ -133,6 +134,7 @@ class Reason:
     cause: str
     remedy: str
     retryable: bool = False
+    network: bool = False
 
 
 _ANOTHER_PLACE = "start a new copy to a new destination"
@@ -226,6 +228,18 @@ KNOWN: tuple[Reason, ...] = (
         "The destination's storage can't do what the copy needs",
         f"Choose another kind of storage or another format, then {_ANOTHER_PLACE}.",
     ),
+    # QEMU's NBD client says the same of a server that is gone and of one whose storage
+    # fails.
+    Reason(
+        r"input/output error",
+        ("Input/output error",),
+        "The destination's server ended, could not be reached any more, or its storage "
+        "failed",
+        "See that the server runs, that the host reaches it and that its storage is "
+        "well, then copy again; a copy does not survive the loss of its server.",
+        retryable=True,
+        network=True,
+    ),
     Reason(
         r"input/output error",
         ("Input/output error",),
@@ -242,7 +256,12 @@ UNKNOWN = Reason(
 )
 
 
-def meaning(text: str) -> Reason:
-    """Return what QEMU's words mean; UNKNOWN for words that the table lacks."""
-    fitting = (known for known in KNOWN if re.search(known.pattern, text, re.I))
-    return next(fitting, UNKNOWN)
+def meaning(text: str, *, network: bool = False) -> Reason:
+    """Return what QEMU's words mean; UNKNOWN for words that the table lacks.
+
+    `network` says that the destination is served over a network.
+    """
+    for known in KNOWN:
+        if network >= known.network and re.search(known.pattern, text, re.IGNORECASE):
+            return known
+    return UNKNOWN

@@ -123,13 +123,20 @@ def test_a_host_that_does_not_allow_it_is_said_once(
 # --- Understanding -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.said[0])
+@pytest.mark.parametrize("known", KNOWN, ids=str)
 def test_each_reason_is_the_one_for_its_examples(known: Reason) -> None:
     assert known.said
     for text in known.said:
-        assert meaning(text) is known
+        assert meaning(text, network=known.network) is known
     assert re.search(r"[^.]\Z", known.cause)
     assert known.remedy.endswith(".")
+
+
+def test_the_same_words_of_a_server_mean_something_else() -> None:
+    assert "server" not in meaning("Input/output error").cause
+    assert "server" in meaning("Input/output error", network=True).cause
+    full = "No space left on device"
+    assert meaning(full) is meaning(full, network=True)
 
 
 def test_words_that_nobody_knows_are_kept_without_a_guess() -> None:
