@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobs import actions, calls, tasks
+from jobs import actions, calls, live, tasks
 from jobs.actor import Actor
 from jobs.hypervisor import (
     AddressError,
@@ -19,9 +19,10 @@ from jobs.hypervisor import (
     Refused,
     Started,
 )
-from jobs.lifecycle import State
+from jobs.lifecycle import State, WhenReady
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
+from jobs.resolve import POLICY_RETRY_SECONDS
 from tests.fakes import FakeCopy, FakeHypervisor
 from tests.unit.engine.conftest import NEW, history, outcomes, settled
 from tests.workers import Workers
@@ -357,3 +358,101 @@ def test_a_request_that_waited_too_long_is_not_started(
     assert job.failure == calls.WAITED_TOO_LONG
     assert job.libvirt_id is None
     assert AuditEntry.objects.filter(action="start", outcome="failed").exists()
+
+
+# --- A bandwidth that was asked for -------------------------------------------------
+
+
+def test_a_lost_bandwidth_is_asked_for_again(
+    mirroring: CopyJob, workers: Workers, operator: Actor
+) -> None:
+    actions.set_speed(mirroring, 3 * 2**20, operator)
+    workers.inbox.clear()  # the task is lost
+    workers.sweep()
+    assert settled(mirroring).bandwidth == 3 * 2**20
+    assert mirroring.bandwidth_asked is None
+    assert outcomes(mirroring).count(("speed", "done", "system")) == 1
+    workers.sweep()
+    assert outcomes(mirroring).count(("speed", "done", "system")) == 1
+
+
+def test_a_bandwidth_that_the_host_was_silent_on_is_asked_for_again(
+    mirroring: CopyJob, alder: FakeHypervisor, workers: Workers, operator: Actor
+) -> None:
+    alder.refuse("set_speed", NoAnswer("slow"))
+    actions.set_speed(mirroring, 2**20, operator)
+    workers.work()
+    assert settled(mirroring).bandwidth_asked == 2**20
+    live.taken_up(f"speed:{mirroring.pk}")
+    workers.sweep()
+    assert (settled(mirroring).bandwidth, mirroring.bandwidth_asked) == (2**20, None)
+    assert ("speed", "failed", "system") not in outcomes(mirroring)
+
+
+def test_a_refused_bandwidth_is_told_and_not_asked_for_again(
+    mirroring: CopyJob, alder: FakeHypervisor, workers: Workers, operator: Actor
+) -> None:
+    alder.refuse("set_speed", Refused("access denied", code=88))
+    actions.set_speed(mirroring, 2**20, operator)
+    workers.work()
+    live.taken_up(f"speed:{mirroring.pk}")
+    workers.sweep()
+    assert settled(mirroring).bandwidth_asked is None
+    assert alder.calls.count("set_speed") == 1
+    assert ("speed", "failed", "system") in outcomes(mirroring)
+
+
+def test_the_last_of_two_bandwidths_counts(
+    mirroring: CopyJob, alder: FakeHypervisor, workers: Workers, operator: Actor
+) -> None:
+    actions.set_speed(mirroring, 2**20, operator)
+    actions.set_speed(mirroring, 0, operator)
+    workers.work()
+    assert (settled(mirroring).bandwidth, mirroring.bandwidth_asked) == (0, None)
+    assert alder.calls.count("set_speed") == 1
+
+
+# --- A policy that the host refuses -------------------------------------------------
+
+
+def test_a_refused_policy_backs_off_with_one_pair_of_entries(
+    job: CopyJob, alder: FakeHypervisor, web: str, workers: Workers, operator: Actor
+) -> None:
+    CopyJob.objects.update(when_ready=WhenReady.PIVOT)
+    workers.work()
+    alder.make_ready(web, "vda")
+    for refusals in range(1, 5):
+        alder.refuse("pivot", Refused("access denied", code=88))
+        workers.sweep()
+        assert (settled(job).state, job.refusals) == (State.MIRRORING, refusals)
+        workers.sweep()
+        assert settled(job).refusals == refusals, "not at once"
+        waited = POLICY_RETRY_SECONDS[refusals - 1] + 1
+        then = timezone.now() - timedelta(seconds=waited)
+        CopyJob.objects.update(ending_at=then)
+    told = [outcome for outcome in outcomes(job) if outcome[0] == "pivot"]
+    assert told == [("pivot", "asked", "system"), ("pivot", "failed", "system")]
+    alder.refuse("pivot", Refused("another reason", code=1, cause="Something new."))
+    workers.sweep()
+    CopyJob.objects.update(ending_at=timezone.now() - timedelta(seconds=601))
+    workers.sweep()
+    assert settled(job).state == State.PIVOTED
+    told = [outcome for outcome in outcomes(job) if outcome[0] == "pivot"]
+    assert told[2:] == [("pivot", "failed", "system"), ("pivot", "done", "system")]
+
+
+def test_a_persons_pivot_is_entered_although_the_policy_was_refused(
+    job: CopyJob, alder: FakeHypervisor, web: str, workers: Workers, operator: Actor
+) -> None:
+    CopyJob.objects.update(when_ready=WhenReady.PIVOT)
+    workers.work()
+    alder.make_ready(web, "vda")
+    alder.refuse("pivot", Refused("access denied", code=88))
+    workers.sweep()
+    alder.refuse("pivot", Refused("access denied", code=88))
+    actions.perform(actions.PIVOT, settled(job), operator)
+    workers.work()
+    assert outcomes(job)[-2:] == [
+        ("pivot", "asked", "olga"),
+        ("pivot", "failed", "system"),
+    ]
