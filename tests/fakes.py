@@ -8,7 +8,7 @@ What real hosts do by themselves, a test tells this one to do: `advance`, `make_
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -202,6 +202,28 @@ class FakeHypervisor(FakeStorage):
         self._begin("inventory")
         domains = tuple(self._domain_facts(domain) for domain in self.domains.values())
         return Inventory(self.facts(), domains, self.pools)
+
+    def observe_many(
+        self, domain_uuids: Collection[str]
+    ) -> dict[str, DomainObservation]:
+        self._begin("observe")
+        return {
+            uuid: self.observe(uuid) for uuid in domain_uuids if uuid in self.domains
+        }
+
+    def progress_many(
+        self, wanted: Mapping[str, Collection[str]], seconds: float
+    ) -> dict[str, dict[str, Progress | None]]:
+        self._begin("progress")
+        return {
+            uuid: {
+                target: disk.progress
+                for target, disk in self.observe(uuid, targets).disks.items()
+                if target in targets
+            }
+            for uuid, targets in wanted.items()
+            if uuid in self.domains and uuid not in self.stuck
+        }
 
     def observe(
         self, domain_uuid: str, progress_of: Collection[str] = ()

@@ -87,6 +87,29 @@ class HypervisorContract:
         disk = rig.hypervisor.observe(rig.uuid, [rig.disk]).disks[rig.disk]
         assert (disk.mirror, disk.progress) == (None, None)
 
+    def test_many_at_once_say_what_one_says(self, rig: Rig) -> None:
+        identity = start(rig)
+        seen = rig.hypervisor.observe_many([rig.uuid, NOWHERE])
+        assert list(seen) == [rig.uuid]
+        assert seen[rig.uuid].domain_id == identity.domain_id
+        mirror = seen[rig.uuid].disks[rig.disk].mirror
+        assert mirror is not None
+        assert mirror.destination == identity.destination
+        told = rig.hypervisor.progress_many({rig.uuid: [rig.disk], NOWHERE: ["vda"]}, 5)
+        assert list(told) == [rig.uuid]
+        progress = told[rig.uuid][rig.disk]
+        assert progress is not None
+        assert progress.bandwidth == SLOW.bandwidth
+
+    def test_many_at_once_see_both_definitions_after_a_pivot(self, rig: Rig) -> None:
+        identity = start_and_wait(rig)
+        assert rig.hypervisor.observe_many([rig.uuid])
+        rig.hypervisor.pivot(identity)
+        seen = rig.hypervisor.observe_many([rig.uuid])[rig.uuid]
+        disk = seen.disks[rig.disk]
+        assert disk.source == disk.persistent_source == identity.destination
+        assert (disk.mirror, seen) == (None, rig.hypervisor.observe(rig.uuid))
+
     def test_pivot(self, rig: Rig) -> None:
         identity = start_and_wait(rig)
         ready = rig.hypervisor.observe(rig.uuid).disks[rig.disk].mirror

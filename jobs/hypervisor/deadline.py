@@ -9,10 +9,11 @@ and few for each host, because a libvirt daemon has 20 workers for everybody.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from jobs.hypervisor.errors import NoAnswer
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 Key = tuple[str, str]
 
 MOST_LEFT_BEHIND = 8
+# How often a row of calls is looked after.
+STEP_SECONDS = 0.1
 
 _left_behind: Counter[Key] = Counter()
 _lock = threading.Lock()
@@ -32,14 +35,16 @@ def within(
     key: Key,
     call: Callable[[], T],
     abandon: Callable[[Future[T]], None],
+    *,
+    bounded: bool = True,
 ) -> T:
     """What `call` returns or raises, or NoAnswer after `seconds`.
 
     The call may still take effect after NoAnswer; `abandon` is then told, with the
     future of its outcome. While a call with the same key is left behind, another one
-    is not even begun.
+    is not even begun; nor, if it is `bounded`, while many are on the same host.
     """
-    _refuse_if_stuck(key)
+    _refuse_if_stuck(key, bounded=bounded)
     future: Future[T] = Future()
     threading.Thread(
         target=_settle, args=(future, call), name=f"libvirt {key[1]}", daemon=True
@@ -54,16 +59,91 @@ def within(
         raise NoAnswer(f"No answer in {seconds:g} s.") from None
 
 
+def each_within(
+    seconds: float,
+    host: str,
+    keys: Sequence[str],
+    call: Callable[[str], T],
+    abandon: Callable[[Future[None]], None],
+) -> tuple[dict[str, T | BaseException], list[str]]:
+    """`call` for one key after the other, and the keys that it did not come to.
+
+    What a call raises is its answer. The first that takes longer than `seconds` is
+    left behind as in `within`, without an answer, and ends the row. One thread serves
+    them all: to bound each by a thread of its own would take longer than most calls.
+    """
+    row = _Row(keys, call)
+    threading.Thread(target=row.run, name=f"libvirt {host}", daemon=True).start()
+    while not row.ended.wait(STEP_SECONDS):
+        stuck = row.stop_if_stuck(seconds)
+        if stuck is not None:
+            _leave_behind((host, keys[stuck]), row.future)
+            abandon(row.future)
+            return row.answers, list(keys[stuck + 1 :])
+    return row.answers, []
+
+
+class _Row(Generic[T]):
+    """Calls made one after the other, and which of them is under way since when."""
+
+    def __init__(self, keys: Sequence[str], call: Callable[[str], T]) -> None:
+        self.answers: dict[str, T | BaseException] = {}
+        self.ended = threading.Event()
+        self.future: Future[None] = Future()
+        self._keys = keys
+        self._call = call
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._current = 0
+        self._since = time.monotonic()
+
+    def run(self) -> None:
+        for number, key in enumerate(self._keys):
+            if not self._step(number):
+                break
+            answer = _answer(self._call, key)
+            with self._lock:
+                if not self._stopped:
+                    self.answers[key] = answer
+        self.ended.set()
+        self.future.set_result(None)
+
+    def _step(self, number: int) -> bool:
+        with self._lock:
+            self._current, self._since = number, time.monotonic()
+            return not self._stopped
+
+    def stop_if_stuck(self, seconds: float) -> int | None:
+        """The number of the call that is stuck; no other begins after it."""
+        with self._lock:
+            if self.ended.is_set() or time.monotonic() - self._since < seconds:
+                return None
+            self._stopped = True
+            return self._current
+
+
+def _answer(call: Callable[[str], T], key: str) -> T | BaseException:
+    try:
+        return call(key)
+    except BaseException as error:  # noqa: BLE001  it is handed over as the answer
+        return error
+
+
+def waits_for(host: str, name: str) -> bool:
+    """Whether a call about `name` is still waiting, unattended."""
+    return bool(_left_behind[host, name])
+
+
 def left_behind(host: str) -> int:
     """How many calls to this host are still waiting, unattended, in this process."""
     with _lock:
         return sum(n for (name, _), n in _left_behind.items() if name == host)
 
 
-def _refuse_if_stuck(key: Key) -> None:
+def _refuse_if_stuck(key: Key, *, bounded: bool) -> None:
     if _left_behind[key]:
         raise NoAnswer("An earlier request has not been answered yet.")
-    if left_behind(key[0]) >= MOST_LEFT_BEHIND:
+    if bounded and left_behind(key[0]) >= MOST_LEFT_BEHIND:
         raise NoAnswer("Too many requests to this host have not been answered yet.")
 
 

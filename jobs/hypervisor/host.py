@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from jobs.hypervisor import agent, blockcopy, making, probe, removing
@@ -18,9 +18,11 @@ from jobs.hypervisor.records import (
     HostFacts,
     Identity,
     Inventory,
+    Progress,
     Started,
 )
 from jobs.hypervisor.repair import repair_persistent
+from jobs.hypervisor.sweep import Lend, observe_many, progress_many
 
 
 class Hypervisor(Protocol):
@@ -46,6 +48,24 @@ class Hypervisor(Protocol):
         """What the domain is now; progress only of the disks named.
 
         Raises DomainNotFound. A disk named that is gone is simply not in the answer.
+        """
+
+    def observe_many(
+        self, domain_uuids: Collection[str]
+    ) -> dict[str, DomainObservation]:
+        """What several domains are now, without progress; those that are gone are
+        not in the answer.
+
+        Persistent sources are told only of domains with a disk without a mirror.
+        """
+
+    def progress_many(
+        self, wanted: Mapping[str, Collection[str]], seconds: float
+    ) -> dict[str, dict[str, Progress | None]]:
+        """How far the copies of these domains' disks are, by UUID and target.
+
+        Guests that do not answer, and those whose turn does not come within `seconds`,
+        are not in the answer.
         """
 
     def start(
@@ -130,8 +150,9 @@ class Hypervisor(Protocol):
 class LibvirtHypervisor:
     """A Hypervisor over one libvirt connection; the work is in the modules named."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, lend: Lend) -> None:
         self._link = link
+        self._lend = lend
 
     def facts(self) -> HostFacts:
         return facts(self._link)
@@ -143,6 +164,16 @@ class LibvirtHypervisor:
         self, domain_uuid: str, progress_of: Collection[str] = ()
     ) -> DomainObservation:
         return observe(self._link, domain_uuid, progress_of)
+
+    def observe_many(
+        self, domain_uuids: Collection[str]
+    ) -> dict[str, DomainObservation]:
+        return observe_many(self._link, self._lend, domain_uuids)
+
+    def progress_many(
+        self, wanted: Mapping[str, Collection[str]], seconds: float
+    ) -> dict[str, dict[str, Progress | None]]:
+        return progress_many(self._link, self._lend, wanted, seconds)
 
     def start(
         self,

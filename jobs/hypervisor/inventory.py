@@ -82,7 +82,9 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
 
     `look` follows the chains of a domain that is off.
     """
-    read = link.ask(DAEMON_SECONDS, lambda c: _read(c, uuid), about=f"{uuid} XML")
+    read = link.ask(
+        DAEMON_SECONDS, lambda c: _read(c, uuid), about=f"{uuid} XML", of_daemon=True
+    )
     domain, live, state, lasting = read
     targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
     try:

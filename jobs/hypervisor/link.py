@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
 import libvirt
 
-from jobs.hypervisor.deadline import within
+from jobs.hypervisor.deadline import each_within, left_behind, waits_for, within
+from jobs.hypervisor.errors import HostUnreachable
 from jobs.hypervisor.opening import close_quietly, open_connection
-from jobs.hypervisor.translation import translated
+from jobs.hypervisor.translation import translate, translated
 
 T = TypeVar("T")
 
@@ -31,18 +32,54 @@ class Link:
         call: Callable[[libvirt.virConnect], T],
         *,
         about: str = "",
+        of_daemon: bool = False,
     ) -> T:
         """What `call` returns; NoAnswer after `seconds`, libvirt's errors translated.
 
-        `about` is the domain whose QEMU is asked, so that at most one call waits for
-        it; "" is for what the daemon answers by itself.
+        At most one call waits for what `about` names: a domain whose QEMU is asked, as
+        a rule. What the daemon answers by itself (`of_daemon`, and all that is about
+        nothing) is asked even while many guests let questions wait.
         """
         connection = self._connection or open_connection(self.uri)
         self._connection = connection
         with translated(connection):
             return within(
-                seconds, (self.uri, about), lambda: call(connection), self._leave
+                seconds,
+                (self.uri, about),
+                lambda: call(connection),
+                self._leave,
+                bounded=bool(about) and not of_daemon,
             )
+
+    def ask_each(
+        self,
+        seconds: float,
+        names: Sequence[str],
+        call: Callable[[libvirt.virConnect, str], T],
+    ) -> tuple[dict[str, T], list[str]]:
+        """`call` for one domain after the other: what was answered, and the names that
+        were not come to, since one took longer than `seconds`.
+
+        libvirt's refusals are no answers; HostUnreachable is raised.
+        """
+        connection = self._connection or open_connection(self.uri)
+        self._connection = connection
+        answers, rest = each_within(
+            seconds,
+            self.uri,
+            names,
+            lambda name: call(connection, name),
+            self._leave,
+        )
+        return _without_refusals(connection, answers), rest
+
+    def waits_for(self, name: str) -> bool:
+        """Whether an earlier question about a domain has not been answered yet."""
+        return waits_for(self.uri, name)
+
+    def left_behind(self) -> int:
+        """How many questions to this host have not been answered yet."""
+        return left_behind(self.uri)
 
     def take(self) -> libvirt.virConnect | None:
         """The connection, if there is one, out of this link."""
@@ -53,3 +90,19 @@ class Link:
         connection = self.take()
         if connection is not None:
             future.add_done_callback(lambda _: close_quietly(connection))
+
+
+def _without_refusals(
+    connection: libvirt.virConnect, answers: dict[str, T | BaseException]
+) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for name, answer in answers.items():
+        if not isinstance(answer, BaseException):
+            found[name] = answer
+            continue
+        if not isinstance(answer, libvirt.libvirtError):
+            raise answer
+        error = translate(answer, connection)
+        if isinstance(error, HostUnreachable):
+            raise error from answer
+    return found

@@ -44,7 +44,9 @@ def observe(
         domain = connection.lookupByUUIDString(domain_uuid)
         return domain, _observe(domain)
 
-    domain, seen = link.ask(DAEMON_SECONDS, look, about=f"{domain_uuid} XML")
+    domain, seen = link.ask(
+        DAEMON_SECONDS, look, about=f"{domain_uuid} XML", of_daemon=True
+    )
     wanted = [target for target in progress_of if target in seen.disks]
     if seen.domain_id is None or not wanted:
         return seen
@@ -71,22 +73,30 @@ def _observe(domain: libvirt.virDomain) -> DomainObservation:
         state=state_name(state),
         persistent=persistent,
         disks={
-            target: DiskObservation(
-                target=target,
-                source=domain_xml.source(disk),
-                persistent_source=lasting.get(target),
-                mirror=domain_xml.mirror(disk),
-            )
-            for target, disk in domain_xml.disks(live).items()
+            target: replace(disk, persistent_source=lasting.get(target))
+            for target, disk in disks_seen(live).items()
         },
     )
+
+
+def disks_seen(definition: Element) -> dict[str, DiskObservation]:
+    """The disks by target, without what another definition says of them."""
+    return {
+        target: DiskObservation(
+            target=target,
+            source=domain_xml.source(disk),
+            persistent_source=None,
+            mirror=domain_xml.mirror(disk),
+        )
+        for target, disk in domain_xml.disks(definition).items()
+    }
 
 
 def _with_progress(
     link: Link, domain: libvirt.virDomain, seen: DomainObservation, wanted: list[str]
 ) -> DomainObservation:
     def ask(_: libvirt.virConnect) -> dict[str, Progress | None]:
-        return {target: _progress(domain, target) for target in wanted}
+        return {target: progress_of_disk(domain, target) for target in wanted}
 
     progress = link.ask(QEMU_SECONDS, ask, about=seen.uuid)
     disks = {
@@ -96,7 +106,7 @@ def _with_progress(
     return replace(seen, disks=disks)
 
 
-def _progress(domain: libvirt.virDomain, target: str) -> Progress | None:
+def progress_of_disk(domain: libvirt.virDomain, target: str) -> Progress | None:
     """None for an empty answer, which says "no job" and neither success nor failure."""
     info = domain.blockJobInfo(
         target, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES

@@ -38,6 +38,7 @@ def open_connection(address_uri: str) -> libvirt.virConnect:
                 (address_uri, "open"),
                 lambda: _open(address_uri),
                 _close_when_open,
+                bounded=False,
             )
     except libvirt.libvirtError as error:
         raise translate_open(error) from error

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import libvirt
 
@@ -96,10 +97,16 @@ def connection(address: Address, policy: AddressPolicy) -> Iterator[Hypervisor]:
     """
     start_event_loop()
     address_uri = uri(address, policy)
+    with _lent(address_uri) as link:
+        yield LibvirtHypervisor(link, partial(_lent, address_uri))
+
+
+@contextmanager
+def _lent(address_uri: str) -> Iterator[Link]:
     generation = _pool.generation
     link = Link(address_uri, _pool.check_out(address_uri))
     try:
-        yield LibvirtHypervisor(link)
+        yield link
     finally:
         used = link.take()
         if used is not None:
