@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, failures, limits, live
+from jobs import audit, dispatch, failures, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainNotFound,
@@ -29,11 +29,11 @@ from jobs.hypervisor import (
     StillEnding,
     connection,
 )
-from jobs.lifecycle import CALLING, ENDED, ON_HOST, State
+from jobs.lifecycle import CALLING, ENDED, State
 from jobs.models import CopyJob, Host
 from jobs.models.host import address_policy
 from jobs.outcome import ending_fields, history_level, system_entry
-from jobs.record import answered, record_of, to_be_asked
+from jobs.record import record_of
 from jobs.resolve import (
     Act,
     Decision,
@@ -100,40 +100,11 @@ def note_silence(host: Host, error: HypervisorError) -> None:
 # --- Looking -----------------------------------------------------------------------
 
 
-def look_at_host(host: Host) -> None:
-    """Settle all active jobs of `host`, one domain after the other."""
-    jobs = list(_jobs_of(host))
-    by_domain: dict[str, list[CopyJob]] = {}
-    for job in jobs:
-        if job.state in ON_HOST or job.frozen_at:
-            by_domain.setdefault(job.domain_uuid, []).append(job)
-        elif job.state == State.QUEUED:
-            dispatch.start(job)
-    if not by_domain:
-        return
-    try:
-        with connect(host) as hypervisor:
-            for uuid, of_domain in by_domain.items():
-                for job in look_at_domain(
-                    hypervisor, uuid, of_domain, with_progress=True
-                ):
-                    dispatch.call(job)
-    except HypervisorError as error:  # an address that is not allowed any more, too
-        note_silence(host, error)
-    else:
-        note_answer(host)
-
-
-def _jobs_of(host: Host) -> Iterable[CopyJob]:
-    return CopyJob.objects.to_look_at().filter(host=host).select_related("host__site")
-
-
 def look_at_domain(
     hypervisor: Hypervisor,
     uuid: str,
     jobs: list[CopyJob],
     *,
-    with_progress: bool = False,
     error: HypervisorError | None = None,
     reissue: bool = True,
 ) -> list[CopyJob]:
@@ -143,35 +114,42 @@ def look_at_domain(
     explains, the observation decides. Without `reissue` a verb that was just tried is
     left to the next sweep.
     """
-    calling = [job for job in jobs if job.state in CALLING or job.frozen_at]
-    # Before and after: a call that ran at any time during the look makes what was
-    # seen worthless as its outcome, and one that did not has written all that it knew.
-    running = live.calls_running(job.pk for job in calling)
-    asked = to_be_asked(jobs, running) if with_progress else set()
+    calls = Calls(jobs)
     began = timezone.now()
-    observation = _observe(hypervisor, uuid, sorted(asked))
-    running |= live.calls_running(job.pk for job in calling)
-    for job in calling:
-        job.refresh_from_db(fields=EVIDENCE)
-    due = []
-    for job in jobs:
-        quiet = job.disk in asked and answered(observation)
-        look = Look(observation, job.pk in running, error, reissue, quiet, began)
-        if _follow(hypervisor, job, look):
-            due.append(job)
-    if with_progress:
-        _keep_progress(jobs, observation)
-        limits.enforce(jobs)
-        _ask_for_speed_again(jobs)
-    return due
+    observation = _observe(hypervisor, uuid)
+    calls.look_again()
+    return [
+        job
+        for job in jobs
+        if settle(
+            hypervisor,
+            job,
+            Look(observation, began, job.pk in calls.running, error),
+            reissue=reissue,
+        )
+    ]
 
 
-def _ask_for_speed_again(jobs: list[CopyJob]) -> None:
-    """Ask again for a bandwidth whose task was lost, or that the host was silent on."""
-    for job in jobs:
-        wanted = job.bandwidth_asked is not None and job.state in LIMITABLE
-        if wanted and live.first_to_ask(f"speed:{job.pk}", seconds=5):
-            dispatch.set_speed(job)
+class Calls:
+    """Which of `jobs` somebody calls the host for, while it is looked at.
+
+    Read before and after: a call that ran at any time during the look makes what was
+    seen worthless as its outcome, and one that did not has written all that it knew.
+    """
+
+    def __init__(self, jobs: Iterable[CopyJob]) -> None:
+        self._jobs = {
+            job.pk: job for job in jobs if job.state in CALLING or job.frozen_at
+        }
+        self.running = live.calls_running(self._jobs)
+
+    def look_again(self) -> None:
+        """Note the calls that have begun since, and what the jobs' rows say now."""
+        self.running |= live.calls_running(self._jobs)
+        rows = CopyJob.objects.filter(pk__in=self._jobs) if self._jobs else ()
+        for row in rows:
+            for name in EVIDENCE:
+                setattr(self._jobs[row.pk], name, getattr(row, name))
 
 
 def is_refusal(error: HypervisorError | None) -> bool:
@@ -179,9 +157,9 @@ def is_refusal(error: HypervisorError | None) -> bool:
     return error is not None and not isinstance(error, UNDECIDED)
 
 
-def _observe(hypervisor: Hypervisor, uuid: str, disks: list[str]) -> Observation:
+def _observe(hypervisor: Hypervisor, uuid: str) -> Observation:
     try:
-        return hypervisor.observe(uuid, progress_of=disks)
+        return hypervisor.observe(uuid)
     except DomainNotFound:
         return Gone()
     except HostUnreachable:
@@ -191,41 +169,30 @@ def _observe(hypervisor: Hypervisor, uuid: str, disks: list[str]) -> Observation
         return Unreachable()
 
 
-def _keep_progress(jobs: list[CopyJob], observation: Observation) -> None:
-    if isinstance(observation, (Unreachable, Gone)):
-        return
-    seen = {
-        job.pk: disk.progress
-        for job in jobs
-        if (disk := observation.disks.get(job.disk)) and disk.progress
-    }
-    live.store_progress(seen)
-    if seen:
-        live.wake_progress(jobs[0].host_id, seen)
-
-
 # --- Settling ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a domain brought, and how far to go with it.
+    """What one look at a domain, begun at `began`, brought for a job.
 
-    `quiet` and `began` are Record's `quiet`, and when the look began.
+    `error` is what a call that just came back said; `quiet` is Record's.
     """
 
     observation: Observation
-    call_running: bool
-    error: HypervisorError | None
-    reissue: bool
-    quiet: bool
     began: datetime
+    call_running: bool
+    error: HypervisorError | None = None
+    quiet: bool = False
 
 
-def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
+def settle(
+    hypervisor: Hypervisor, job: CopyJob, look: Look, *, reissue: bool = True
+) -> bool:
     """Do what follows, and what follows from that: ready, then pivot by policy.
 
-    True if the verb that the job's state names is to be called now.
+    True if the verb that the job's state names is to be called now; without `reissue`
+    only if it has just come into that state.
     """
     refused = is_refusal(look.error)
     decision = resolve(
@@ -249,9 +216,9 @@ def _follow(hypervisor: Hypervisor, job: CopyJob, look: Look) -> bool:
         _ask_to_thaw(job)
         return False
     if decision.act is not None:
-        return look.reissue or decision.state is not None
+        return reissue or decision.state is not None
     if decision.state is not None:
-        return _follow(hypervisor, job, replace(look, error=None))
+        return settle(hypervisor, job, replace(look, error=None), reissue=reissue)
     return False
 
 

@@ -1,4 +1,4 @@
-"""What `resolve` is told of a job, and what a sweep asks of a host beyond that."""
+"""What `resolve` is told of a job, and what QEMU is asked for that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs.lifecycle import State, WhenReady
 from jobs.models import CopyJob
-from jobs.resolve import START_SENT_SECONDS, Gone, Observation, Record, Unreachable
+from jobs.resolve import START_SENT_SECONDS, Record
 
 
 def record_of(
@@ -47,28 +47,19 @@ def _age(moment: datetime | None, now: datetime) -> float | None:
     return None if moment is None else (now - moment).total_seconds()
 
 
-def to_be_asked(jobs: Collection[CopyJob], running: Collection[int]) -> set[str]:
-    """The disks whose copies QEMU is asked about: how far, or whether there is one.
+def unsure_starts(jobs: Collection[CopyJob], running: Collection[int]) -> set[str]:
+    """The disks of which QEMU is asked whether there is a copy of them at all.
 
     A start may be under way on the host though nobody holds its lock any more. It
     keeps the domain for itself until it is done, so that QEMU's answer, if one comes,
     says that it is not. Before it may have been sent for the last time that would
     prove nothing.
     """
-    copying = {
-        job.disk for job in jobs if job.state in (State.COPYING, State.MIRRORING)
-    }
-    return copying | {
+    now = timezone.now()
+    return {
         job.disk
         for job in jobs
         if job.state in (State.STARTING, State.CANCELLING)
         and not (job.begun or job.pk in running)
-        and (_age(job.started_at, timezone.now()) or 0) > START_SENT_SECONDS
+        and (_age(job.started_at, now) or 0) > START_SENT_SECONDS
     }
-
-
-def answered(observation: Observation) -> bool:
-    """Whether QEMU, if it was asked anything, answered."""
-    if isinstance(observation, (Unreachable, Gone)):
-        return False
-    return not observation.stuck

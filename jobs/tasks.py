@@ -26,6 +26,7 @@ from jobs import (
     live,
     reconcile,
     removal,
+    sweep,
 )
 from jobs.actor import SYSTEM
 from jobs.audit.webhook import NotSent
@@ -84,7 +85,7 @@ def observe_host(host_pk: int) -> None:
     with live.exclusively(f"sweep:{host_pk}") as mine:
         host = _host(host_pk)
         if mine and host is not None:
-            reconcile.look_at_host(host)
+            sweep.look_at_host(host)
 
 
 @shared_task

@@ -205,7 +205,7 @@ class FakeHypervisor(FakeStorage):
 
     def observe_many(
         self, domain_uuids: Collection[str]
-    ) -> dict[str, DomainObservation]:
+    ) -> dict[str, DomainObservation | HypervisorError]:
         self._begin("observe")
         return {
             uuid: self.observe(uuid) for uuid in domain_uuids if uuid in self.domains

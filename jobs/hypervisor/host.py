@@ -7,6 +7,7 @@ from typing import Protocol
 
 from jobs.hypervisor import agent, blockcopy, making, probe, removing
 from jobs.hypervisor.destination import Destination
+from jobs.hypervisor.errors import HypervisorError
 from jobs.hypervisor.evidence import Evidence, ImageFacts
 from jobs.hypervisor.inventory import facts, inventory
 from jobs.hypervisor.link import Link
@@ -52,9 +53,9 @@ class Hypervisor(Protocol):
 
     def observe_many(
         self, domain_uuids: Collection[str]
-    ) -> dict[str, DomainObservation]:
-        """What several domains are now, without progress; those that are gone are
-        not in the answer.
+    ) -> dict[str, DomainObservation | HypervisorError]:
+        """What several domains are now, without progress, or why one can't be read;
+        those that are gone are not in the answer.
 
         Persistent sources are told only of domains with a disk without a mirror.
         """
@@ -167,7 +168,7 @@ class LibvirtHypervisor:
 
     def observe_many(
         self, domain_uuids: Collection[str]
-    ) -> dict[str, DomainObservation]:
+    ) -> dict[str, DomainObservation | HypervisorError]:
         return observe_many(self._link, self._lend, domain_uuids)
 
     def progress_many(

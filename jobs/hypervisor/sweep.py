@@ -18,6 +18,12 @@ from dataclasses import dataclass, replace
 import libvirt
 
 from jobs.hypervisor import domain_xml
+from jobs.hypervisor.errors import (
+    DomainNotFound,
+    HostBusy,
+    HostUnreachable,
+    HypervisorError,
+)
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.observation import (
     DAEMON_SECONDS,
@@ -26,6 +32,7 @@ from jobs.hypervisor.observation import (
     state_name,
 )
 from jobs.hypervisor.records import DiskObservation, DomainObservation, Progress
+from jobs.hypervisor.translation import translated
 
 Lend = Callable[[], AbstractContextManager[Link]]
 
@@ -51,10 +58,10 @@ class _Known:
 
 def observe_many(
     link: Link, lend: Lend, uuids: Collection[str]
-) -> dict[str, DomainObservation]:
+) -> dict[str, DomainObservation | HypervisorError]:
     """See Hypervisor.observe_many."""
     known = link.ask(DAEMON_SECONDS, _list)
-    found: dict[str, DomainObservation] = {}
+    found: dict[str, DomainObservation | HypervisorError] = {}
 
     def look(lane: Link, part: list[str]) -> None:
         found.update(
@@ -113,18 +120,22 @@ def _by_uuid(connection: libvirt.virConnect) -> dict[str, libvirt.virDomain]:
 
 def _read(
     connection: libvirt.virConnect, uuids: list[str], known: Mapping[str, _Known]
-) -> dict[str, DomainObservation]:
+) -> dict[str, DomainObservation | HypervisorError]:
     """Those that are still there when their turn comes."""
     domains = _by_uuid(connection)
-    found = {}
+    found: dict[str, DomainObservation | HypervisorError] = {}
     for uuid in uuids:
         if uuid not in domains:
             continue
         try:
-            found[uuid] = _observe(domains[uuid], uuid, known[uuid])
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                raise
+            with translated(connection):
+                found[uuid] = _observe(domains[uuid], uuid, known[uuid])
+        except (HostUnreachable, HostBusy):
+            raise
+        except DomainNotFound:
+            continue
+        except HypervisorError as error:
+            found[uuid] = error
     return found
 
 

@@ -1,0 +1,124 @@
+"""The periodic look at a host: all domains with active jobs at once. In the workers.
+
+States, sources and mirrors come first and settle the jobs; progress, for which each
+guest's QEMU is asked, comes after and is bounded, so that a guest that does not answer
+keeps nothing from the others. A sweep asks the database a constant number of times.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import structlog
+from django.utils import timezone
+
+from jobs import dispatch, limits, live
+from jobs.hypervisor import (
+    DomainObservation,
+    Hypervisor,
+    HypervisorError,
+    Progress,
+)
+from jobs.lifecycle import ON_HOST, State
+from jobs.models import CopyJob, Host
+from jobs.reconcile import Calls, Look, connect, note_answer, note_silence, settle
+from jobs.record import unsure_starts
+from jobs.resolve import Gone, Observation, Unreachable
+
+log = structlog.get_logger(__name__)
+
+# States in which a copy has a bandwidth that can be changed, and progress.
+MOVING = frozenset({State.COPYING, State.MIRRORING})
+# For what all guests of a host together may take to tell their progress. A sweep is
+# asked for each second.
+PROGRESS_SECONDS = 1.5
+
+Told = Mapping[str, Mapping[str, Progress | None]]
+
+
+def look_at_host(host: Host) -> None:
+    """Settle all active jobs of `host` and keep their progress."""
+    jobs = list(
+        CopyJob.objects.to_look_at().filter(host=host).select_related("host__site")
+    )
+    for job in jobs:
+        if job.state == State.QUEUED:
+            dispatch.start(job)
+    on_host = [job for job in jobs if job.state in ON_HOST or job.frozen_at]
+    if not on_host:
+        return
+    try:
+        with connect(host) as hypervisor:
+            _settle_all(hypervisor, on_host)
+            _keep_progress(hypervisor, host, on_host)
+    except HypervisorError as error:  # an address that is not allowed any more, too
+        note_silence(host, error)
+        return
+    note_answer(host)
+    limits.enforce(on_host)
+    _ask_for_speed_again(on_host)
+
+
+def _settle_all(hypervisor: Hypervisor, jobs: list[CopyJob]) -> None:
+    calls = Calls(jobs)
+    by_domain = _by_domain(jobs)
+    unsure = {
+        uuid: disks
+        for uuid, of_domain in by_domain.items()
+        if (disks := unsure_starts(of_domain, calls.running))
+    }
+    began = timezone.now()
+    seen = hypervisor.observe_many(list(by_domain))
+    told = hypervisor.progress_many(unsure, PROGRESS_SECONDS) if unsure else {}
+    calls.look_again()
+    for uuid, of_domain in by_domain.items():
+        observation = _observation(seen.get(uuid))
+        for job in of_domain:
+            quiet = job.disk in unsure.get(uuid, ()) and uuid in told
+            look = Look(observation, began, job.pk in calls.running, quiet=quiet)
+            if settle(hypervisor, job, look):
+                dispatch.call(job)
+
+
+def _by_domain(jobs: Iterable[CopyJob]) -> dict[str, list[CopyJob]]:
+    found: dict[str, list[CopyJob]] = defaultdict(list)
+    for job in jobs:
+        found[job.domain_uuid].append(job)
+    return found
+
+
+def _observation(seen: DomainObservation | HypervisorError | None) -> Observation:
+    if seen is None:
+        return Gone()
+    if isinstance(seen, HypervisorError):
+        log.warning("domain could not be looked at", error=seen.text)
+        return Unreachable()
+    return seen
+
+
+def _keep_progress(hypervisor: Hypervisor, host: Host, jobs: list[CopyJob]) -> None:
+    moving = [job for job in jobs if job.state in MOVING]
+    if not moving:
+        return
+    wanted = {
+        uuid: [job.disk for job in of_domain]
+        for uuid, of_domain in _by_domain(moving).items()
+    }
+    told: Told = hypervisor.progress_many(wanted, PROGRESS_SECONDS)
+    seen = {
+        job.pk: progress
+        for job in moving
+        if (progress := told.get(job.domain_uuid, {}).get(job.disk))
+    }
+    live.store_progress(seen)
+    if seen:
+        live.wake_progress(host.pk, seen)
+
+
+def _ask_for_speed_again(jobs: Iterable[CopyJob]) -> None:
+    """Ask again for a bandwidth whose task was lost, or that the host was silent on."""
+    for job in jobs:
+        wanted = job.bandwidth_asked is not None and job.state in MOVING
+        if wanted and live.first_to_ask(f"speed:{job.pk}", seconds=5):
+            dispatch.set_speed(job)
