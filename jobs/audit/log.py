@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import Q, QuerySet
 
 from jobs.audit import guard
@@ -74,7 +74,7 @@ def entries(found: QuerySet[AuditEntry]) -> Iterator[Entry]:
         page = in_order if after is None else in_order.filter(_behind(*after))
         try:
             rows = list(page.values_list(*columns)[:size])
-        except (ValueError, TypeError, OverflowError):
+        except (DataError, ValueError, TypeError, OverflowError):
             if size == 1:
                 yield Entry({"number": after[0] + 1 if after else 1}, "", "")
                 return
