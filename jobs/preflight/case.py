@@ -25,7 +25,9 @@ from jobs.lifecycle import WhenReady
 from jobs.models import Disk, Host, StoragePool
 from jobs.preflight.request import CopyRequest
 
-# Pools whose volumes are devices, of all their size from the beginning.
+# Pools whose volumes are files, and those whose volumes are devices, which have all of
+# their size from the beginning.
+FILE_POOLS = ("dir", "fs", "netfs")
 DEVICE_POOLS = ("logical", "disk", "iscsi", "iscsi-direct", "scsi", "mpath")
 
 

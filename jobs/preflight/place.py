@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.hypervisor import DestinationError, Evidence, Use, check
 from jobs.models import CopyJob, Disk, Leftover
 from jobs.models.domain import in_use
-from jobs.preflight.case import DEVICE_POOLS, Case
+from jobs.preflight.case import DEVICE_POOLS, FILE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 
 # Forms call the destination's parts by what people call them.
@@ -259,5 +259,19 @@ def pool_can_take_it(case: Case, evidence: Evidence) -> Finding | None:
             "created raw.",
             "Choose raw.",
             field="format",
+        )
+    if pool.kind in DEVICE_POOLS and wanted.encryption is not None:
+        return stop(
+            f"The volumes of {wanted.pool} are devices ({pool.kind}), which are not "
+            "created encrypted.",
+            "Choose a pool of files.",
+            field="encryption",
+        )
+    if pool.kind not in (*DEVICE_POOLS, *FILE_POOLS):
+        return stop(
+            f"The volumes of {wanted.pool} are neither files nor devices "
+            f"({pool.kind}).",
+            "Create the image yourself, then choose a network destination.",
+            field="pool",
         )
     return passed(f"The storage pool {wanted.pool} is active.", pool.kind, field="pool")

@@ -106,14 +106,14 @@ def reused_format_is_declared(case: Case, evidence: Evidence) -> Finding | None:
 
 def reused_size_is_exact(case: Case, evidence: Evidence) -> Finding | None:
     """With any difference the copy starts, fails later, and libvirt says no reason."""
-    formatted_anew = (
-        case.destination.format == "qcow2" and not case.options.reuse_external
-    )
+    into_slice = case.destination.slice_size > 0
+    reused = case.options.reuse_external or into_slice
+    formatted_anew = case.destination.format == "qcow2" and not reused
     there = evidence.destination
     unseen = there.exists is None and not case.reuses_file
     if not case.overwrites or formatted_anew or unseen or there.exists is False:
         return None  # or another rule says so
-    if case.destination.slice_size:
+    if into_slice:
         return _slice(case, there.capacity)
     where, field = case.destination.location, field_of(case)
     if there.capacity is None or case.capacity is None:

@@ -23,6 +23,12 @@ def shallow_is_possible(case: Case) -> Finding | None:
             "Leave shallow off.",
             field="shallow",
         )
+    if case.destination.kind == "volume" and case.backing[0].kind == "network":
+        return stop(
+            f"A volume can't share {case.backing[0].location}, which a network serves.",
+            "Copy the whole chain, or copy to a file.",
+            field="shallow",
+        )
     below = len(case.backing) - 1
     more = f" and {below} more below it" if below else ""
     return notice(
