@@ -83,6 +83,10 @@ class Total:
     bytes: int
     unmeasured: int
 
+    @property
+    def known(self) -> bool:
+        return self.unmeasured < self.count
+
 
 def total_of(found: QuerySet[Leftover]) -> Total:
     """Return the total of `found`; one query."""
@@ -118,6 +122,8 @@ class ShownLeftover:
             return "In use."
         if self.leftover.storage_kind == "network":
             return "It lies on a server; remove it there."
+        if self.leftover.measured_at is None:
+            return "Not measured yet."
         return ""
 
 

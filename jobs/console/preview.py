@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,17 @@ from jobs.units import bandwidth_text, bytes_text
 
 
 @dataclass(frozen=True)
+class Hint:
+    """What to think of, and what would do about it: a field's id and another value."""
+
+    words: str
+    field: str = ""
+    button: str = ""
+    value: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Preview:
     """What would be sent to libvirt, what it will do, and what to think of first."""
 
@@ -34,7 +46,7 @@ class Preview:
     parameters: tuple[tuple[str, int, str], ...]
     pool: StoragePool | None
     volume: str
-    hints: tuple[str, ...]
+    hints: tuple[Hint, ...]
 
 
 def preview_of(request: CopyRequest, pools: Iterable[StoragePool]) -> Preview:
@@ -127,11 +139,20 @@ def lacking(host: Host) -> dict[str, str]:
     )
 
 
-def _hints(request: CopyRequest) -> Iterable[str]:
+def _hints(request: CopyRequest) -> Iterable[Hint]:
     destination = request.destination
-    for file_format, extension in EXTENSIONS.items():
-        named_so = (destination.path or destination.volume).endswith(f".{extension}")
-        if named_so and file_format != destination.format:
-            yield f"The name ends in .{extension}, the format is {destination.format}."
+    named = destination.path or destination.volume
+    stem, dot, extension = named.rpartition(".")
+    formats = {extension: name for name, extension in EXTENSIONS.items()}
+    if dot and formats.get(extension, destination.format) != destination.format:
+        fitting = f"{stem}.{EXTENSIONS[destination.format]}"
+        field = {"file": "destination", "volume": "volume"}.get(destination.kind, "")
+        yield Hint(
+            f"The name ends in .{extension}, the format is {destination.format}.",
+            field=f"id_{field}" if field else "",
+            button="place" if field == "destination" else "named",
+            value=fitting,
+            label=f"Call it {posixpath.basename(fitting)}",
+        )
     if destination.kind == "block" and not destination.path.startswith("/dev/"):
-        yield "Block devices are usually below /dev."
+        yield Hint("Block devices are usually below /dev.")

@@ -40,8 +40,8 @@ class Verdict:
 
     `key` names the question to the host, "" if it was not asked; `checked` is its
     answer. `asked_at` is the time (seconds since the epoch) of the first asking.
-    `nowhere`: a kind of destination was just chosen and nothing is said of it yet, which
-    is no reason to complain.
+    `nowhere`: a kind of destination was just chosen and nothing is said of it yet,
+    which is no reason to complain.
     """
 
     shown: tuple[ShownFinding, ...]

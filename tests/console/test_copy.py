@@ -192,8 +192,6 @@ BAD_INPUT = [
     ("destination", "/srv/../etc/shadow", "without “..”"),
     ("destination", "/srv/images/web.qcow2", "is the source itself"),
     ("destination", BACKING, "is the source itself"),
-    ("destination", "/srv/images/mail-base.qcow2", "in use by vda of mail on birch"),
-    ("destination", "/srv/images/mail.qcow2", "in use by vda of mail on birch"),
     ("destination", "/srv/images/promised.qcow2", "is the destination of job"),
     ("destination", "/" + "x" * 300, "too long"),
     ("format", "vmdk", "not one of the available choices"),
@@ -243,6 +241,36 @@ def test_bad_input_is_told_while_one_types(
     field: str, value: str, said: str, olga: User, disk: Disk, mail: Disk
 ) -> None:
     assert escape(said) in preview(signed_in(olga), disk, **{field: value})
+
+
+@pytest.mark.parametrize("name", ["mail.qcow2", "mail-base.qcow2"])
+def test_a_file_of_another_host_is_not_overwritten(
+    name: str, olga: User, disk: Disk, mail: Disk
+) -> None:
+    """A new file may have the same name there; storage may be shared, too."""
+    typed = {"destination": f"/srv/images/{name}"}
+    assert "vda of mail on birch uses" in preview(signed_in(olga), disk, **typed)
+    typed |= {"reuse_external": "on"}
+    assert "is in use by vda of mail on birch" in preview(
+        signed_in(olga), disk, **typed
+    )
+    response = signed_in(olga).post(address_of(disk), {**TYPED, **typed})
+    assert response.status_code == 422
+
+
+def test_a_warning_of_the_inventory_must_be_accepted_too(
+    olga: User, disk: Disk
+) -> None:
+    Disk.objects.update(persistent_source="/srv/images/other.qcow2")
+    client = signed_in(olga)
+    response = client.post(address_of(disk), TYPED)
+    assert response.status_code == 422
+    verdict = response.context["verdict"]
+    tokens = [shown.token for shown in verdict.open_warnings]
+    assert tokens
+    assert (
+        client.post(address_of(disk), {**TYPED, "accepted": tokens}).status_code == 302
+    )
 
 
 def test_nothing_typed_is_lost(olga: User, disk: Disk) -> None:

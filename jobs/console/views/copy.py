@@ -32,8 +32,10 @@ MAY_START = "jobs.start_copyjob"
 DENIED = "Your role does not allow you to start a copy."
 # Domains shown to choose from; typing narrows them.
 CHOICES = 30
+# Buttons that fill a field.
+FILLS = {"place": "destination", "named": "volume", "fit": "buf_size"}
 # The buttons of the form that only change or check it.
-NOT_A_START = frozenset({"check", "place", "fit"})
+NOT_A_START = frozenset({"check", *FILLS})
 # So long (seconds) a page waits for the host's answer where nothing can come later.
 ANSWER_SECONDS = 1.5
 
@@ -62,8 +64,8 @@ def disk_copy(request: Request, pk: int) -> HttpResponse:
     """GET: the form and what it would do, filled from the address. POST: start it.
 
     A GET starts nothing. Nor does a POST with `check` (while one types, the Enter
-    key, and pages without JavaScript), with `place` (another destination) or `fit`
-    (another buf-size); they keep everything that was typed, and ask the host.
+    key, and pages without JavaScript), with one of FILLS (another destination,
+    another buf-size); they keep everything that was typed, and ask the host.
     """
     disk = get_object_or_404(Disk.objects.select_related("domain__host__site"), pk=pk)
     pools = list(pools_of(disk.domain.host))
@@ -78,7 +80,7 @@ def disk_copy(request: Request, pk: int) -> HttpResponse:
 
 def _typed(request: Request) -> QueryDict:
     typed = request.POST.copy()
-    for button, field in (("place", "destination"), ("fit", "buf_size")):
+    for button, field in FILLS.items():
         if typed.get(button):
             typed.setlist(field, typed.getlist(button))
     return typed
@@ -126,7 +128,7 @@ def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpRespon
     may = request.user.has_perm(MAY_START)
     # What only the host knows is better said here than by a job that fails.
     verdict = verdict_of(form, actor, may, ANSWER_SECONDS)
-    if form.is_valid():
+    if form.is_valid() and not (may and verdict.open_warnings):
         try:
             job = actions.request_copy(form.wanted, actor)
         except actions.Denied as error:

@@ -52,12 +52,21 @@ def _confirm(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse
 def _perform(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:MOST_REASON]
     try:
-        actions.perform(verb, job, from_request(request), reason)
+        actions.perform(
+            verb, job, from_request(request), reason, consistent=_consistent(request)
+        )
     except actions.Denied as error:
         return _refused(request, job, verb, str(error), 403)
     except actions.NotPossible as error:
         return _refused(request, job, verb, str(error), 409)
     return _done(request, job, f"{verb.label} of {_name(job)} was asked for.")
+
+
+def _consistent(request: Request) -> bool | None:
+    """Return what the dialog of a finish says of consistency; None if it was not
+    asked."""
+    asked = "asks_consistent" in request.POST
+    return "consistent" in request.POST if asked else None
 
 
 def _refused(
