@@ -43,6 +43,8 @@ def explained(job: CopyJob, decision: Decision) -> Decision:
     job.refresh_from_db(fields=["qemu_text", "last_event"])
     if job.last_event != "failed" or decision.side != Side.SOURCE:
         return decision
+    if not job.qemu_text and decision.by_us:
+        return decision  # it says already what failed
     if not job.qemu_text:
         reason = f"The copy failed on the host. {ON_SOURCE}"
         remedy = f"Check the destination's storage and free space. {COPY_AGAIN}"

@@ -270,7 +270,7 @@ class Listener:
                 lambda event: self._queue.put(_Told(attempt, event)),
             )
         except HypervisorError as error:
-            self._queue.put(_NotOpened(attempt, f"{error.cause} ({error.text})"))
+            self._queue.put(_NotOpened(attempt, error.told))
         else:
             self._queue.put(_Opened(attempt, subscription))
 

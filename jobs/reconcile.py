@@ -88,7 +88,7 @@ def note_answer(host: Host) -> None:
 def note_silence(host: Host, error: HypervisorError) -> None:
     """Write down that the host did not answer, and why; its jobs stay as they are."""
     Host.objects.filter(pk=host.pk).update(
-        error=f"{error.cause} ({error.text})" if error.text else error.cause,
+        error=error.told,
         error_remedy=error.remedy,
         error_at=timezone.now(),
     )

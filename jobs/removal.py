@@ -27,7 +27,7 @@ from jobs.hypervisor import (
     NoAnswer,
 )
 from jobs.leftovers import hosts_to_tell, proof
-from jobs.models import Leftover
+from jobs.models import CopyJob, Leftover
 from jobs.reconcile import connect, note_silence
 from jobs.transition import Level, tell
 from jobs.units import bytes_text
@@ -148,7 +148,7 @@ def _evidence(hypervisor: Hypervisor, leftover: Leftover) -> Evidence:
 
 def _keep(leftover: Leftover, facts: ImageFacts) -> None:
     if facts.exists is False:
-        _close(leftover, "It was already gone when the console looked for it.")
+        _close(leftover, f"{_it(leftover)} was already gone when it was looked for.")
         return
     # A removal that was asked for since is about what was seen before.
     same = Leftover.objects.there().filter(
@@ -286,8 +286,7 @@ def _asking(leftover: Leftover) -> QuerySet[Leftover]:
 
 def _removed(leftover: Leftover) -> None:
     size = f" ({bytes_text(leftover.bytes)})" if leftover.bytes is not None else ""
-    message = f"{leftover.location} on {leftover.host_name} was removed{size}."
-    _close(leftover, message, audited=True)
+    _close(leftover, f"{_it(leftover)} was removed{size}.", audited=True)
 
 
 def _gone(leftover: Leftover) -> None:
@@ -295,7 +294,12 @@ def _gone(leftover: Leftover) -> None:
     if leftover.removing_at is not None:
         _removed(leftover)
     else:
-        _close(leftover, "It was already gone when it was to be removed.", audited=True)
+        words = f"{_it(leftover)} was already gone when it was to be removed."
+        _close(leftover, words, audited=True)
+
+
+def _it(leftover: Leftover) -> str:
+    return f"{leftover.location} on {leftover.host_name}"
 
 
 def _close(leftover: Leftover, words: str, *, audited: bool = False) -> None:
@@ -303,7 +307,9 @@ def _close(leftover: Leftover, words: str, *, audited: bool = False) -> None:
     with transaction.atomic():
         if _asking(leftover).update(removed_at=now, closing=words, refusal="") != 1:
             return  # somebody else has closed it
-        tell(leftover.job, f"{leftover}: {words}", actor=SYSTEM)
+        if leftover.kind != Leftover.Kind.UNCERTAIN:  # there the other file stays
+            CopyJob.objects.filter(pk=leftover.job_id).update(left_behind=words)
+        tell(leftover.job, words, actor=SYSTEM)
         if audited:
             _audit(leftover, audit.Outcome.DONE, words)
 

@@ -249,7 +249,7 @@ def test_host(host_pk: int, actor: str) -> None:
             facts = hypervisor.facts()
     except HypervisorError as error:
         reconcile.note_silence(host, error)
-        outcome, detail = audit.Outcome.FAILED, f"{error.cause} {error.text}"
+        outcome, detail = audit.Outcome.FAILED, error.told
     else:
         reconcile.note_answer(host)
         outcome, detail = audit.Outcome.DONE, f"{facts.hostname} answered"

@@ -34,6 +34,11 @@ class HypervisorError(Exception):
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def told(self) -> str:
+        """The cause, with libvirt's own words behind it: never those alone."""
+        return self.cause if self.text == self.cause else f"{self.cause} ({self.text})"
+
 
 class HostUnreachable(HypervisorError):
     """No connection, or one that broke; what was asked may have happened or not."""

@@ -139,6 +139,18 @@ def test_a_block_job_event_asks_for_a_look_at_its_domain(start: Start) -> None:
     assert at == pytest.approx(heard, abs=0.5)
 
 
+def test_what_qemu_said_goes_along(start: Start) -> None:
+    running = start(ALDER)
+    until(lambda: running.hosts.opened)
+
+    said = BlockJobEvent(UUID, "web", "vda", "failed", time.monotonic(), "It is full")
+    running.hosts.opened[0].tell(said)
+    until(lambda: running.asked("observe_domain"))
+
+    [(*_, status, _at, reason)] = running.asked("observe_domain")
+    assert (status, reason) == ("failed", "It is full")
+
+
 @pytest.mark.parametrize("word", ["started", "stopped", "shutdown", "crashed"])
 def test_the_end_of_a_run_asks_for_a_look_and_an_inventory(
     start: Start, word: str
