@@ -155,6 +155,9 @@ def destination_is_no_leftover(case: Case) -> Finding | None:
         f"({left.get_kind_display()})."
     )
     field = field_of(case)
+    if left.removal_asked_at is not None:
+        remedy = "Withdraw its removal first, or choose another place."
+        return stop(f"{what} It is about to be removed.", remedy, field=field)
     if case.overwrites:
         return notice(what, "It is overwritten.", field=field)
     if case.there.exists:
