@@ -20,11 +20,11 @@ from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     Destination,
     Evidence,
+    HostBusy,
     HostUnreachable,
     Hypervisor,
     HypervisorError,
     ImageFacts,
-    NoAnswer,
 )
 from jobs.leftovers import hosts_to_tell, proof
 from jobs.models import CopyJob, Leftover
@@ -179,9 +179,11 @@ def remove(pk: int) -> None:
         try:
             with connect(leftover.host) as hypervisor:
                 _remove(hypervisor, leftover)
-        except (HostUnreachable, NoAnswer) as error:
-            # It may have happened or not: the next look tells.
+        except HostUnreachable as error:
             note_silence(leftover.host, error)
+        except HostBusy as error:
+            # It may happen yet: the next look tells.
+            log.warning("removal: no clear answer", leftover=pk, error=error.text)
         except HypervisorError as error:
             refuse(leftover, f"{error.cause} {error.remedy}", error=error)
 

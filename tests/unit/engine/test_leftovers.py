@@ -17,10 +17,12 @@ from jobs.actor import Actor
 from jobs.hypervisor import (
     Address,
     ChainLink,
+    CopyOptions,
     Destination,
     DestinationUnusable,
     HostUnreachable,
     ImageFacts,
+    NoAnswer,
     Refused,
 )
 from jobs.lifecycle import State
@@ -378,6 +380,19 @@ def test_the_consequence_names_what_goes(part: Leftover) -> None:
     assert "before the pivot" in actions.removal_consequence(part)
 
 
+def test_nothing_is_copied_to_what_is_to_be_removed(
+    part: Leftover, admin: Actor, operator: Actor
+) -> None:
+    """The guest would end on a file that is then deleted."""
+    actions.remove_leftover(part, admin)
+    place = Destination("file", part.location, "qcow2")
+    reuse = CopyRequest(Disk.objects.get(), place, CopyOptions(reuse_external=True))
+    with pytest.raises(actions.Invalid, match="about to be removed"):
+        actions.request_copy(reuse, operator)
+    actions.withdraw_removal(part, admin)
+    assert actions.request_copy(reuse, operator).state == State.QUEUED
+
+
 def test_a_removal_can_be_withdrawn(
     part: Leftover, admin: Actor, alder: FakeHypervisor, workers: Workers
 ) -> None:
@@ -590,6 +605,17 @@ def test_killed_after_the_deletion_and_a_new_file_came(
     settle(workers, 2)
     assert NEW in alder.files
     assert "is left alone" in only().refusal
+
+
+def test_a_host_that_is_still_deleting(
+    asked: Leftover, alder: FakeHypervisor, workers: Workers
+) -> None:
+    alder.refuse("delete_image", NoAnswer("No answer in 60 s."))
+    settle(workers, 2)
+    assert (only().refusal, only().removed_at) == ("", None)
+    alder.files.discard(NEW)
+    try_again(asked)
+    assert "was removed" in settle(workers, 2).closing
 
 
 def test_killed_before_the_deletion(

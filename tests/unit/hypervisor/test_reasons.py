@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import libvirt
@@ -51,9 +52,8 @@ def test_old_words_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """They belong to a copy whose end was told while nobody asked."""
     words = Words()
     words.hear(WEB, "BLOCK_JOB_COMPLETED", details())
-    now = reasons.time.monotonic()
-    late = now + reasons.REMEMBERED_SECONDS + 1
-    monkeypatch.setattr(reasons.time, "monotonic", lambda: late)
+    late = time.monotonic() + reasons.REMEMBERED_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: late)
     assert words.take(WEB, "vda") == ""
 
 
