@@ -47,6 +47,7 @@ def finish(hypervisor: Hypervisor, job: CopyJob) -> None:
 
     Raises what `Hypervisor.end` raises; the guest is thawed then too.
     """
+    _require_answer(hypervisor, job)
     frozen, why = _freeze(hypervisor, job)
     since = time.monotonic()
     ended = False
@@ -67,6 +68,13 @@ def finish(hypervisor: Hypervisor, job: CopyJob) -> None:
     elif frozen and not thawed:
         why = "the file systems were not frozen any more when it had ended"
     _tell_consistency(job, why, frozen, time.monotonic() - since)
+
+
+def _require_answer(hypervisor: Hypervisor, job: CopyJob) -> None:
+    """Raise HostBusy while QEMU does not answer: the end would have to wait for it, and
+    the guest would be frozen for nothing, again and again."""
+    if hypervisor.observe(job.domain_uuid, [job.disk]).stuck:
+        raise HostBusy
 
 
 def _freeze(hypervisor: Hypervisor, job: CopyJob) -> tuple[int, str]:

@@ -82,7 +82,7 @@ def test_the_end_is_awaited_before_the_thaw(
 
     def look(*asked: Any, **more: Any) -> DomainObservation:
         looks.append(alder.domains[web].frozen)
-        if len(looks) == 4:
+        if len(looks) == 5:
             disk.copy = None
         return observe(*asked, **more)
 
@@ -91,7 +91,7 @@ def test_the_end_is_awaited_before_the_thaw(
     monkeypatch.setattr(alder, "observe", look)
     assert copy is not None
     workers.work()
-    assert looks[:4] == [True] * 4
+    assert looks[:5] == [False, True, True, True, True]
     assert settled(ready).consistency == GUEST
 
 
@@ -183,6 +183,20 @@ def test_a_freeze_of_unknown_outcome_is_thawed_and_called_crash_consistent(
     job = finish(ready, operator, workers)
     assert (job.state, job.consistency) == (State.COPIED, CRASH)
     assert not alder.domains[web].frozen
+
+
+def test_nobody_is_frozen_while_qemu_does_not_answer(
+    ready: CopyJob, alder: FakeHypervisor, web: str, workers: Workers, operator: Actor
+) -> None:
+    """The end could not be asked for, and would be tried again each second."""
+    alder.stuck.add(web)
+    job = finish(ready, operator, workers)
+    workers.sweep()
+    assert (settled(job).state, job.frozen_at) == (State.FINISHING, None)
+    assert "freeze" not in alder.calls
+    alder.stuck.clear()
+    workers.sweep()
+    assert (settled(job).state, job.consistency) == (State.COPIED, GUEST)
 
 
 # --- Left frozen --------------------------------------------------------------------
