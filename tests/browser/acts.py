@@ -66,6 +66,11 @@ def start_copy(
     if when_ready:
         page.get_by_role("radio", name=re.compile(f"^{when_ready}")).check()
     field(page, "Reason").fill(reason)
+    return press_start(page)
+
+
+def press_start(page: Page) -> str:
+    """Start what the form says; return its job's address."""
     page.get_by_role("button", name="Start the copy").click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     return page.url

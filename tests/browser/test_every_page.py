@@ -3,6 +3,7 @@ sideways on a phone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Literal
@@ -29,6 +30,9 @@ LISTS = {
     "silent hosts": "/hosts/?reach=silent",
     "domains": "/domains/",
     "new copy": "/copy/",
+    "leftovers": "/leftovers/",
+    "no leftovers": "/leftovers/?q=nobody-has-this-name",
+    "leftovers that were removed": "/leftovers/?state=removed",
     "audit": "/audit/",
     "refusals in the audit log": "/audit/?outcome=refused",
     "add a host": "/hosts/add/",
@@ -37,6 +41,8 @@ PLACES = (
     *("copying", "mirroring", "pivoted", "copied", "cancelled", "failed", "lost"),
     *("job on a silent host", "silent host", "host", "edit a host", "domain"),
     *("odd domain", "copy this disk", "confirm a pivot", "confirm a cancel"),
+    *("copy to a volume", "copy to the network", "copy by raw XML"),
+    *("confirm a finish", "confirm a removal"),
 )
 
 # What reaches beyond the edge of a page that can be pushed sideways.
@@ -77,12 +83,19 @@ def furnish(page: Page, make: MakeGuest, birch: PrivateHost) -> Furniture:
     acts.open_domain(page, guest.name)
     at["domain"] = page.url
     link = acts.disk(page, "vda").get_by_role("link", name="Copy this disk")
-    at["copy this disk"] = f"{link.get_attribute('href')}?bandwidth=1+MiB"
+    form = link.get_attribute("href") or ""
+    at["copy this disk"] = f"{form}?bandwidth=1+MiB"
+    at["copy to a volume"] = f"{form}?destination_kind=volume&when_ready=finish"
+    at["copy to the network"] = (
+        f"{form}?destination_kind=network&protocol=rbd&servers=x&encryption=y"
+    )
+    at["copy by raw XML"] = f"{form}?destination_kind=xml"
     at["mirroring"] = start(page, guest, reason="Move it before the weekend")
     expect(acts.state(page)).to_have_text("mirroring")
     at["host"] = host_of(page)
     at["edit a host"] = f"{at['host']}edit/"
     at["confirm a pivot"] = f"{at['mirroring']}pivot/"
+    at["confirm a finish"] = f"{at['mirroring']}finish/"
     at["copying"] = start(page, make(), bandwidth=acts.SLOW)
     at["confirm a cancel"] = f"{at['copying']}cancel/"
     at["odd domain"] = odd_domain(page, make(), at["host"])
@@ -124,10 +137,15 @@ def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
     at = {}
     at["pivoted"] = start(page, make(backing=("raw", "qcow2")), when_ready="Pivot")
     expect(acts.state(page)).to_have_text("pivoted")
+    at |= removals(page)
     at["copied"] = start(page, make(), when_ready="Finish")
     expect(acts.state(page)).to_have_text("copied")
     guest = make()
-    at["failed"] = acts.start_copy(page, guest, f"{guest.source()}/no/such/place")
+    taken = fast(guest.host) / f"{guest.name}-taken.qcow2"
+    acts.fill_in_copy(page, guest, taken)
+    expect(page.get_by_text(f"{guest.host.name} answered")).to_be_visible()
+    taken.write_bytes(b"dear to somebody")
+    at["failed"] = acts.press_start(page)
     expect(acts.state(page)).to_have_text("failed")
     at["cancelled"] = start(page, guest, bandwidth=acts.SLOW)
     acts.confirm(page, "Cancel")
@@ -137,6 +155,16 @@ def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
     ended.destroy()
     expect(acts.state(page)).to_have_text("lost")
     return at
+
+
+def removals(page: Page) -> Furniture:
+    """The confirmation of a removal, and one that nobody can confirm."""
+    remove = page.get_by_role("region", name="Left behind").get_by_role(
+        "button", name=re.compile("^Remove")
+    )
+    expect(remove).to_have_attribute("href", re.compile("/leftovers/"))
+    address = remove.get_attribute("href") or ""
+    return {"confirm a removal": address}
 
 
 # --- What is asked of a page -------------------------------------------------------
@@ -225,7 +253,7 @@ def test_forms_full_of_errors(ada: Person, furniture: Furniture) -> None:
     page.goto(furniture["copy this disk"])
     acts.field(page, "Destination").fill("relative")
     acts.field(page, "Granularity").fill("3")
-    page.get_by_role("button", name="Start the copy").click()
+    page.get_by_role("button", name="Start the copy").click(force=True)
     expect(page.locator("#granularity-error")).not_to_be_empty()
     assert_good(page)
     page.goto("/hosts/add/")

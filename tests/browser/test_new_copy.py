@@ -16,7 +16,8 @@ from tests.browser.people import Person
 
 
 def press_start(page: Page) -> None:
-    page.get_by_role("button", name="Start the copy").click()
+    """Greyed or not: the server then says why not."""
+    page.get_by_role("button", name="Start the copy").click(force=True)
 
 
 def assert_nothing_was_started(page: Page, guest: Guest) -> None:
@@ -94,7 +95,9 @@ def test_a_click_while_the_preview_changes(
     acts.unfold_advanced(page)
     button = page.get_by_role("button", name="Start the copy")
     button.scroll_into_view_if_needed()
-    with page.expect_request_finished(lambda request: "bandwidth=7" in request.url):
+    with page.expect_request_finished(
+        lambda sent: "bandwidth=7" in str(sent.post_data)
+    ):
         acts.field(page, "Bandwidth").fill("7 MiB")
         button.hover(position={"x": 20, "y": 3})
         page.mouse.down()
@@ -107,13 +110,36 @@ def test_a_click_while_the_preview_changes(
 def test_what_only_the_host_knows(
     olga: Person, guest: Guest, alder: PrivateHost
 ) -> None:
-    """A file that is there already: the job fails, with libvirt's reason."""
+    """A file that is there already is told of before anything is started."""
     page, taken = olga.page, fast(alder) / f"{guest.name}.qcow2"
     taken.write_bytes(b"dear to somebody")
-    acts.start_copy(page, guest, taken)
+    olga.expect_refusal(422)
+    acts.fill_in_copy(page, guest, taken)
+    acts.stay(page)
+    stops = page.get_by_role("list", name="Stops")
+    expect(stops).to_contain_text(str(taken))
+    expect(page.get_by_text("alder answered")).to_be_visible()
+    expect(acts.field(page, "Destination")).to_have_value(str(taken))
+    assert acts.has_stayed(page)
+    press_start(page)
+    expect(page.locator("#destination-error")).to_contain_text(str(taken))
+    assert_nothing_was_started(page, guest)
+    assert taken.read_bytes() == b"dear to somebody"
+
+
+def test_what_changed_since_the_host_was_asked(
+    olga: Person, guest: Guest, alder: PrivateHost
+) -> None:
+    """The start looks once more, and the job says why nothing was started."""
+    page, taken = olga.page, fast(alder) / f"{guest.name}.qcow2"
+    acts.fill_in_copy(page, guest, taken)
+    expect(page.get_by_text("alder answered")).to_be_visible()
+    taken.write_bytes(b"dear to somebody")
+    page.get_by_role("button", name="Start the copy").click()
+    page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     expect(acts.state(page)).to_have_text("failed")
-    told = page.locator(".note-bad")
-    expect(told).to_contain_text("libvirt said")
+    expect(page.locator(".note-bad")).to_contain_text(str(taken))
+    expect(page.get_by_role("list", name="Stops")).to_contain_text(str(taken))
     assert taken.read_bytes() == b"dear to somebody"
     assert not truth.is_copied(guest)
 

@@ -39,3 +39,11 @@ def are_identical(image: str | Path, other: str | Path) -> bool:
     command = ["qemu-img", "compare", "--force-share", str(image), str(other)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode == 0
+
+
+def capacity(guest: Guest, target: str = "vda") -> int:
+    """The disk's size in bytes as the guest sees it."""
+    info = guest.host.virsh("domblkinfo", guest.name, target)
+    found = re.search(r"Capacity:\s+(\d+)", info)
+    assert found
+    return int(found.group(1))

@@ -389,6 +389,7 @@ BAD = [
         {
             "destination_kind": "network",
             "protocol": "rbd",
+            "servers": "ceph1",
             "name": "pool/image",
             "user": "console",
         },

@@ -140,7 +140,8 @@ def _answer(
     context: dict[str, object],
     status: int = 200,
 ) -> HttpResponse:
-    filled = {"leftover": leftover, "act": chosen, **context}
+    name = leftover.location.rpartition("/")[2]
+    filled = {"leftover": leftover, "name": name, "act": chosen, **context}
     fragment = wants_fragment(request)
     template = "console/leftover_act.html" + ("#dialog" if fragment else "")
     response = render(request, template, filled, status=status)
