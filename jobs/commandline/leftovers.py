@@ -11,8 +11,8 @@ from jobs.commandline.waiting import wait_until
 from jobs.models import Leftover
 from jobs.units import bytes_text
 
-# Every host tells what it uses first, and one that is silent is a refusal.
-REMOVAL_EXPIRES = 180.0
+# Longer than a worker has for it: the answer is then a removal or a refusal.
+REMOVAL_EXPIRES = 240.0
 
 
 def list_all(call: Call) -> Answer:

@@ -222,7 +222,7 @@ def _add_leftover_commands(acts: Subparsers) -> None:
     _with_leftover(_leaf(acts, "show", leftovers.show))
     remove = _with_leftover(_leaf(acts, "remove", leftovers.remove))
     _add_reason(remove, required=True)
-    _add_wait(remove, "it is removed, or was refused (at most 180 s)")
+    _add_wait(remove, "it is removed, or was refused (at most 240 s)")
     _add_reason(_with_leftover(_leaf(acts, "withdraw", leftovers.withdraw)))
 
 
