@@ -10,7 +10,7 @@ from jobs.commandline.findings import finding_records, findings_text
 from jobs.commandline.leftovers import leftovers_text
 from jobs.commandline.reaching import followed, reached
 from jobs.commandline.records import Record, job_record, job_records, shown_record
-from jobs.commandline.text import fields, table
+from jobs.commandline.text import exact, fields, table
 from jobs.commandline.waiting import BY_VERB, COMPLETE, READY, wait_until
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob
@@ -32,6 +32,8 @@ def list_all(call: Call) -> Answer:
         found = found.active()
     if call.options.state:
         found = found.filter(state__in=call.options.state)
+    if call.options.flagged:
+        found = found.exclude(flagged="")
     if call.options.host:
         found = found.filter(host=find.host(call.options.host))
     records = job_records(found[: call.options.limit])
@@ -80,15 +82,24 @@ def _readable(record: Record) -> Record:
     done = [bytes_text(progress[name]) for name in ("current", "end") if progress]
     volume = record["created_volume"] or {}
     return {
-        "bandwidth": bandwidth_text(record["bandwidth"]),
-        "capacity": bytes_text(record["capacity"]),
-        "granularity": record["granularity"] or "libvirt's default",
-        "buf_size": record["buf_size"] or "libvirt's default",
+        "bandwidth": _rate(record["bandwidth"]),
+        "bandwidth_asked": _rate(record["bandwidth_asked"]),
+        "capacity": _size(record["capacity"]),
+        "granularity": _size(record["granularity"]) or "libvirt's default",
+        "buf_size": _size(record["buf_size"]) or "libvirt's default",
         "progress": " of ".join(done),
         "accepted": ", ".join(record["accepted"]),
         "created_volume": f"{volume['pool']}/{volume['name']}" if volume else "",
         **_limits(record),
     }
+
+
+def _size(count: int | None) -> str:
+    return exact(bytes_text(count), count) if count else ""
+
+
+def _rate(count: int | None) -> str:
+    return "" if count is None else exact(bandwidth_text(count), count, "bytes/s")
 
 
 def _limits(record: Record) -> Record:
@@ -130,7 +141,7 @@ def speed(call: Call) -> Answer:
         return _in_force(job, newest or 0, call.options.timeout or SPEED_EXPIRES)
     return Answer(
         job_record(job) | {"asked_bandwidth": bandwidth},
-        f"Bandwidth {bandwidth_text(bandwidth)} was asked for, for job {job.pk}.",
+        f"Bandwidth {_rate(bandwidth)} was asked for, for job {job.pk}.",
     )
 
 
@@ -153,5 +164,5 @@ def _in_force(job: CopyJob, after: int, timeout: float) -> Answer:
         raise Failure(why, status=Status.TIMED_OUT, data=record)
     if entry.outcome == Outcome.FAILED:
         raise Failure(f"The bandwidth was not changed: {entry.detail}", data=record)
-    now = bandwidth_text(record["bandwidth"])
-    return Answer(record, f"The bandwidth of job {job.pk} is {now} now.")
+    now = _rate(record["bandwidth"])
+    return Answer(record, f"The bandwidth of job {job.pk} is now {now}.")

@@ -11,7 +11,7 @@ from jobs import actions
 from jobs.actions import Outcome
 from jobs.commandline import find
 from jobs.commandline.answer import Answer, Call, Failure, Status
-from jobs.commandline.records import host_record, pool_record
+from jobs.commandline.records import host_record, lacks_record, pool_record
 from jobs.commandline.text import fields, table
 from jobs.commandline.waiting import wait_until
 from jobs.models import AuditEntry, Host
@@ -76,19 +76,22 @@ def _answers(host: Host) -> str:
 
 
 def show(call: Call) -> Answer:
-    """Show one host with its storage pools."""
+    """Show one host: its pools, and the options of a copy that it lacks."""
     call.must_see("host")
     host = find.host(call.options.host)
     pools = [pool_record(pool) for pool in host.pools.filter(gone_at=None)]
-    record = host_record(host)
+    record = host_record(host) | {"lacks": lacks_record(host)}
+    lacks = list(record["lacks"].items())
     rows = [
         (pool["name"], pool["kind"], pool["path"], bytes_text(pool["available"]))
         for pool in pools
     ]
-    text = "\n\n".join(
-        [fields(record), table(("POOL", "KIND", "PATH", "AVAILABLE"), rows)]
-    )
-    return Answer(record | {"pools": pools}, text)
+    parts = [
+        fields(record | {"lacks": ""}),
+        table(("LACKS", "BECAUSE"), lacks) if lacks else "",
+        table(("POOL", "KIND", "PATH", "AVAILABLE"), rows),
+    ]
+    return Answer(record | {"pools": pools}, "\n\n".join(filter(None, parts)))
 
 
 def sync(call: Call) -> Answer:

@@ -158,6 +158,7 @@ def _add_job_commands(acts: Subparsers) -> None:
     jobs.add_argument("--state", choices=State.values, action="append")
     jobs.add_argument("--host")
     jobs.add_argument("--active", action="store_true", help="only those not ended")
+    jobs.add_argument("--flagged", action="store_true", help="reached a limit")
     jobs.add_argument("--limit", type=values.count, default=100, metavar="N")
     _with_job(_leaf(acts, "show", copies.show))
     watch = _with_job(_leaf(acts, "watch", copies.watch))

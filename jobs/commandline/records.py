@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import live
+from jobs.hypervisor import HostFacts, option_support
 from jobs.leftovers import uses_of
 from jobs.live import LiveProgress
 from jobs.models import (
@@ -61,6 +62,23 @@ def host_record(host: Host) -> Record:
         "libvirt_version": version(host.libvirt_version),
         "hypervisor_version": version(host.hypervisor_version),
     }
+
+
+def lacks_record(host: Host) -> Record:
+    """Return the options of a copy that the host lacks, each with why.
+
+    Empty for a host that has them all, and for one that has not told its versions.
+    """
+    if host.libvirt_version is None or host.hypervisor_version is None:
+        return {}
+    facts = HostFacts(
+        hostname=host.reported_name,
+        uuid=host.uuid,
+        hypervisor=host.hypervisor,
+        libvirt_version=host.libvirt_version,
+        hypervisor_version=host.hypervisor_version,
+    )
+    return {option: why for option, why in option_support(facts).items() if why}
 
 
 _ADDRESS = ("transport", "host_name", "port", "user", "mode", "socket")

@@ -29,6 +29,12 @@ def fields(pairs: Mapping[str, object]) -> str:
     )
 
 
+def exact(rounded: str, count: int, unit: str = "bytes") -> str:
+    """Return a size as people read it, and the exact number where that is another."""
+    same = not count or rounded.split()[0] == str(count)
+    return rounded if same else f"{rounded} ({count} {unit})"
+
+
 def _cell(value: object) -> str:
     match value:
         case None | "":

@@ -135,3 +135,33 @@ def test_every_key_is_documented(
 
     assert {"accepted", "used_by", "xml", "problems"} <= found
     assert {key for key in found if f"`{key}`" not in text} == {"error"}
+
+
+def test_every_setting_is_documented() -> None:
+    settings = (DOCS.parent / "blockcopy_web/settings.py").read_text()
+    names = set(re.findall(r"env\.\w+\(\s*\"(\w+)\"", settings))
+    text = (DOCS / "install.md").read_text()
+
+    assert len(names) > 20
+    assert {name for name in names if f"`{name}`" not in text} == {"BLOCKCOPY_DEBUG"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))],
+    ids=lambda p: p.name,
+)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)", page.read_text())
+
+    for path, anchor in links:
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), anchor
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names by which a page's headings can be linked to."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}

@@ -112,6 +112,18 @@ def test_only_administrators_add_hosts(
     assert blockcopy(*words, "ada").status == 0
 
 
+def test_show_tells_which_options_a_host_lacks(blockcopy: Run, host: Host) -> None:
+    Host.objects.update(libvirt_version=7_000_000)
+
+    lacks = blockcopy("host", "show", "alder", "--json").json["lacks"]
+
+    assert lacks.keys() == {"synchronous_writes", "target_zeroed"}
+    assert "libvirt 8.0.0" in lacks["synchronous_writes"]
+    assert lacks["synchronous_writes"] in blockcopy("host", "show", "alder").out
+    Host.objects.update(libvirt_version=None)
+    assert blockcopy("host", "show", "alder", "--json").json["lacks"] == {}
+
+
 def test_list_and_show(
     blockcopy: Run, host: Host, pool: StoragePool, domain: Domain
 ) -> None:

@@ -69,6 +69,7 @@ def test_show_has_all_that_belongs_to_a_job(blockcopy: Run, leftover: Leftover) 
         stall_limit=600,
         at_limit="cancel",
         flagged="No progress for 10 minutes.",
+        bandwidth=1234567,
         qemu_text="No space left on device",
         likely_cause="The pool images is full.",
         libvirt_code=9,
@@ -81,10 +82,13 @@ def test_show_has_all_that_belongs_to_a_job(blockcopy: Run, leftover: Leftover) 
     for words in (
         *("accepted  there_is_room  It can grow to 10 GiB.", "1 rule passed."),
         *("10m", "No progress for 10 minutes.", "No space left on device"),
-        *("The pool images is full.", "images/web-copy", "partial", "3 GiB"),
+        *("1.18 MiB/s (1234567 bytes/s)", "The pool images is full."),
+        *("images/web-copy", "partial", "3 GiB"),
     ):
         assert words in text
     assert "host_answers" not in text
+    flagged = blockcopy("job", "list", "--flagged", "--json").json
+    assert [one["job"] for one in flagged] == [leftover.job_id]
     assert shown["created_volume"]["name"] == "web-copy"
     assert [left["leftover"] for left in shown["leftovers"]] == [leftover.pk]
     assert [(found["rule"], found["accepted"]) for found in shown["findings"]] == [

@@ -171,7 +171,12 @@ def test_a_viewer_may_not_change_the_speed(
 @pytest.mark.parametrize(
     ("outcome", "detail", "status", "says"),
     [
-        (Outcome.DONE, "1048576 bytes/s in force", 0, "is 1 MiB/s now"),
+        (
+            Outcome.DONE,
+            "1048576 bytes/s in force",
+            0,
+            "is now 1 MiB/s (1048576 bytes/s).",
+        ),
         (Outcome.FAILED, "No job runs on vda.", 1, "not changed: No job runs on vda."),
     ],
 )

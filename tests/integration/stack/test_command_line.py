@@ -136,8 +136,8 @@ def test_a_volume_from_its_making_to_the_removal_of_the_old_source(desk: Desk) -
     assert (left["location"], left["kind"]) == (old, "source")
     left = measured(desk, left["leftover"])
 
-    words = ("leftover", "remove", str(left["leftover"]))
-    removed = desk.done(*words, "--reason", "moved", "--wait")
+    removal = ("leftover", "remove", str(left["leftover"]))
+    removed = desk.done(*removal, "--reason", "moved", "--wait")
     assert removed["state"] == "removed"
     assert not Path(old).exists()
     assert Path(desk.guest.source()).exists()
@@ -163,8 +163,8 @@ def test_what_a_guest_uses_is_not_removed(desk: Desk) -> None:
     disk = GuestDisk(partial)
     define_and_start(desk.host, "heir", [disk], start=False)
     try:
-        words = ("leftover", "remove", str(left["leftover"]))
-        status, told = desk.run(*words, "--reason", "cleaning up", "--wait")
+        removal = ("leftover", "remove", str(left["leftover"]))
+        status, told = desk.run(*removal, "--reason", "cleaning up", "--wait")
         assert status == 1
         assert "heir" in told["error"]
         assert partial.exists()
