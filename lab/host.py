@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import uuid as uuids
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from xml.etree import ElementTree
 
 from lab.cell import Cell, LabError
@@ -227,13 +227,19 @@ class PrivateHost:
         if self._cell.run(f"mount -t tmpfs -o {options} small {place}") != 0:
             raise LabError("This machine does not let us mount in a user namespace.")
 
-    def define_secret(self, passphrase: str, usage: str) -> str:
-        """Define a secret with a value; returns its UUID. `usage` is its other name."""
+    def define_secret(
+        self, passphrase: str, usage: str, kind: Literal["volume", "iscsi"] = "volume"
+    ) -> str:
+        """Define a secret with a value; returns its UUID. `usage` is its other name.
+
+        A passphrase is of the kind "volume", a password for a target is "iscsi".
+        """
         uuid = str(uuids.uuid4())
         secret = ElementTree.Element("secret", ephemeral="no", private="yes")
         ElementTree.SubElement(secret, "uuid").text = uuid
-        use = ElementTree.SubElement(secret, "usage", type="volume")
-        ElementTree.SubElement(use, "volume").text = usage
+        use = ElementTree.SubElement(secret, "usage", type=kind)
+        name = "target" if kind == "iscsi" else kind
+        ElementTree.SubElement(use, name).text = usage
         text = ElementTree.tostring(secret, encoding="unicode")
         self.virsh("secret-define", "/dev/stdin", text=text)
         value = ("--file", "/dev/stdin", "--plain")
@@ -250,6 +256,11 @@ class PrivateHost:
         options = f"size={size},mode=0777"
         if self._cell.run(f"mount -t tmpfs -o {options} tmpfs {place}") != 0:
             raise LabError(f"{path} could not be mounted on {self.name}.")
+
+    def fill(self, path: Path) -> None:
+        """Let somebody else use up all the room of a small file system."""
+        filling = shlex.quote(str(path / "filling"))
+        self._cell.run(f"cat /dev/zero > {filling} 2>/dev/null")
 
     def __enter__(self) -> Self:
         return self.start()
