@@ -20,6 +20,7 @@ from jobs.hypervisor import (
     PoolFacts,
     Secret,
     Use,
+    check,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class FakeStorage:
     def create_volume(
         self, destination: Destination, capacity: int, backing: ChainLink | None = None
     ) -> str:
+        check(destination)
         self._begin("create_volume")
         pool = next((one for one in self.pools if one.name == destination.pool), None)
         if pool is None or not pool.active:

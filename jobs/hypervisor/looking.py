@@ -28,6 +28,7 @@ from jobs.hypervisor.volumes import (
     device_facts,
     device_names,
     image_facts,
+    plain,
     without_dots,
 )
 
@@ -104,7 +105,7 @@ class Look:
 
     def folder(self, path: str) -> Folder:
         """The directory and how it can be seen."""
-        path = posixpath.normpath(path) if ".." not in path else without_dots(path)
+        path = without_dots(path)
         if path not in self._folders:
             self._folders[path] = self._see(path)
         return self._folders[path]
@@ -336,10 +337,11 @@ def refresh(pool: libvirt.virStoragePool) -> str:
 
 
 def _covers(pool: PoolFacts, path: str) -> bool:
-    return posixpath.normpath(pool.path) == posixpath.normpath(path)
+    return plain(pool.path) == plain(path)
 
 
 def _never_opened(path: str) -> bool:
+    path = plain(path)
     if path.startswith("/dev/shm/") or path == "/dev/shm":  # noqa: S108
         return False
     return any(path == top or path.startswith(f"{top}/") for top in NEVER_OPENED)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import libvirt
 
 from jobs.hypervisor.destination import Destination
+from jobs.hypervisor.destination_check import check
 from jobs.hypervisor.errors import DestinationUnusable
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.looking import FILE_POOLS, refresh
@@ -27,9 +28,11 @@ def create_volume(
             cause="A volume cannot share a backing file that a network serves.",
             remedy="Copy the whole chain, or copy to a file.",
         )
-    # libvirt rounds a qcow2 volume up to whole KiB, and a copy to one that is larger
-    # than the disk fails; so it is made a little smaller and then resized.
-    exact = destination.format == "raw" or capacity % KIB == 0
+    check(destination)
+    # libvirt has QEMU make volumes of whole KiB, and a copy to one that is larger than
+    # the disk fails; so it is made a little smaller and then resized.
+    bare = destination.format == "raw" and not destination.encryption
+    exact = bare or capacity % KIB == 0
     text = volume_xml(
         destination, capacity if exact else capacity // KIB * KIB, backing
     )
@@ -41,7 +44,7 @@ def create_volume(
         volume = pool.createXML(text)
         try:
             if not exact:
-                volume.resize(capacity)
+                _resize(volume, capacity)
             _require_exact(volume, capacity)
         except Exception:
             volume.delete()
@@ -61,6 +64,19 @@ def _require_fitting(
             cause=f"The pool {destination.pool} makes devices, which can only be raw.",
             remedy="Choose raw without encryption, or a pool of files.",
         )
+
+
+def _resize(volume: libvirt.virStorageVol, capacity: int) -> None:
+    """libvirt refuses where the headers are larger than what is to be in the image."""
+    try:
+        volume.resize(capacity)
+    except libvirt.libvirtError as error:
+        raise DestinationUnusable(
+            error.get_error_message() or str(error),
+            code=error.get_error_code(),
+            cause=f"The pool can't make such a volume of exactly {capacity} bytes.",
+            remedy="Choose raw as the format, or copy to a file.",
+        ) from error
 
 
 def _require_exact(volume: libvirt.virStorageVol, capacity: int) -> None:

@@ -73,10 +73,15 @@ def without_dots(path: str) -> str:
     return "/" + "/".join(names)
 
 
+def plain(path: str) -> str:
+    """An absolute path without “..” too, as if no link were on the way."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
 def same_place(one: str, other: str) -> bool:
     """Whether two locations are written as the same place."""
     if one.startswith("/") and other.startswith("/"):
-        return posixpath.normpath(one) == posixpath.normpath(other)
+        return plain(one) == plain(other)
     return one == other
 
 
