@@ -34,7 +34,7 @@ def repair_persistent(link: Link, identity: Identity, source: str) -> bool:
         if lasting is None or domain_xml.source(lasting) != source:
             return False
         domain.updateDeviceFlags(
-            ElementTree.tostring(_following(lasting, live), encoding="unicode"),
+            ElementTree.tostring(following(lasting, live), encoding="unicode"),
             libvirt.VIR_DOMAIN_AFFECT_CONFIG,
         )
         return True
@@ -55,16 +55,15 @@ def _pivoted_disk(domain: Element, identity: Identity) -> Element:
     return disk
 
 
-def _following(lasting: Element, live: Element) -> Element:
-    """The persistent disk with the live one's source, type and format.
+def following(lasting: Element, live: Element) -> Element:
+    """The persistent disk with the live one's source, type, format and metadata cache.
 
+    Login and encryption belong to a source, and stand beside it in older definitions.
     Only this disk is handed to libvirt, so the rest of the definition, with whatever
     secrets and metadata it has, is not touched.
     """
     disk = copy.deepcopy(lasting)
-    for name in ("source", "backingStore"):
-        for old in disk.findall(name):
-            disk.remove(old)
+    _remove(disk, "source", "backingStore", "auth", "encryption")
     disk.set("type", live.get("type", "file"))
     source = live.find("source")
     if source is not None:
@@ -73,4 +72,12 @@ def _following(lasting: Element, live: Element) -> Element:
     if driver is None:
         driver = ElementTree.SubElement(disk, "driver", name="qemu")
     driver.set("type", domain_xml.format_of(live))
+    _remove(driver, "metadata_cache")
+    driver.extend(copy.deepcopy(live.findall("./driver/metadata_cache")))
     return disk
+
+
+def _remove(element: Element, *names: str) -> None:
+    for name in names:
+        for old in element.findall(name):
+            element.remove(old)
