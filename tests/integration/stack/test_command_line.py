@@ -15,6 +15,7 @@ import pytest
 
 from lab.guest import MIB, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
+from lab.nbd import NbdServer
 from lab.stack import PROJECT, Stack
 
 pytestmark = pytest.mark.integration
@@ -170,6 +171,36 @@ def test_what_a_guest_uses_is_not_removed(desk: Desk) -> None:
         assert partial.exists()
     finally:
         desk.host.virsh("undefine", "heir")
+
+
+@pytest.mark.parametrize("written", ["options", "XML"])
+def test_a_server_that_nobody_can_look_into(
+    desk: Desk, tmp_path: Path, written: str
+) -> None:
+    """What could not be known is a warning, and the copy a person's decision."""
+    export = image(desk, f"export-{written}.raw", 64 * MIB, "raw")
+    with NbdServer(tmp_path, export, export="it's web") as server:
+        place = ("--kind", "nbd", "--server", f"{server.name}:{server.port}")
+        words = (*place, "--export", "it's web", "--format", "raw")
+        if written == "XML":
+            xml = tmp_path / "destination.xml"
+            xml.write_text(desk.copy("check", *words)[1]["xml"])
+            words = ("--xml", str(xml))
+        words = (*words, "--reuse-external")
+
+        status, told = desk.copy("start", *words)
+        assert status == 1
+        open_rules = rules(told, "warn")
+        assert "reused_is_there" in open_rules
+        assert not rules(told, "stop")
+
+        accept = [word for rule in open_rules for word in ("--accept", rule)]
+        why = ("--reason", "made with exactly the disk's size")
+        status, job = desk.copy("start", *words, *accept, *why, "--wait")
+        assert (status, job["state"]) == (0, "mirroring"), job
+        assert job["destination"] == f"nbd://127.0.0.1:{server.port}/it's web"
+        ended = desk.done("job", "finish", str(job["job"]), "--wait")
+        assert ended["state"] == "copied"
 
 
 def test_bandwidth_as_it_is_in_force(desk: Desk) -> None:
