@@ -49,6 +49,10 @@ BLOCKCOPY_SITES = env.list("BLOCKCOPY_SITES", ["default"])
 BLOCKCOPY_INVENTORY_SECONDS = env.int(
     "BLOCKCOPY_INVENTORY_SECONDS", 60, validate=validate.Range(min=1)
 )
+# How often each host is looked at for copies that were begun elsewhere, in seconds.
+BLOCKCOPY_SWEEP_SECONDS = env.int(
+    "BLOCKCOPY_SWEEP_SECONDS", 5, validate=validate.Range(min=1)
+)
 # Local sockets may be named in a host's address only below these directories.
 BLOCKCOPY_SOCKET_PREFIXES = env.list(
     "BLOCKCOPY_SOCKET_PREFIXES", ["/run/libvirt"], delimiter=":"

@@ -88,6 +88,11 @@ def observe_host(site: str, host_pk: int) -> None:
     _send("observe_host", site, host_pk, expires=10)
 
 
+def observe_strangers(site: str, host_pk: int) -> None:
+    """Ask which disks of a host show a block job."""
+    _send("observe_strangers", site, host_pk, expires=10)
+
+
 def sync_host(site: str, host_pk: int) -> None:
     """Ask for a host's whole inventory."""
     _send("sync_host", site, host_pk, expires=300)

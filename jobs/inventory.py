@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs import live
-from jobs.hypervisor import DiskFacts, DomainFacts, Inventory, PoolFacts
+from jobs.hypervisor import DiskFacts, DomainFacts, Inventory, Mirror, PoolFacts
 from jobs.models import ChainLink, Disk, Domain, Host, StoragePool
 
 
@@ -102,7 +102,7 @@ def _domain_row(host: Host, facts: DomainFacts, now: datetime) -> Domain:
 _DISK_FIELDS = [
     *("bus", "device", "format", "source", "source_kind", "persistent_source"),
     *("read_only", "shareable", "capacity", "allocation", "physical", "mirror"),
-    *("chain_known", "gone_at"),
+    *("mirror_job", "mirror_kind", "mirror_format", "chain_known", "gone_at"),
 ]
 
 
@@ -147,10 +147,21 @@ def _disk_row(domain: Domain, facts: DiskFacts) -> Disk:
         capacity=facts.capacity,
         allocation=facts.allocation,
         physical=facts.physical,
-        mirror=facts.mirror.destination if facts.mirror else "",
+        **mirror_fields(facts.mirror),
         chain_known=facts.chain_known,
         gone_at=None,
     )
+
+
+def mirror_fields(mirror: Mirror | None) -> dict[str, str]:
+    """What a row of a disk says of the block job that the host shows on it."""
+    shown = mirror or Mirror("", "", "", "")
+    return {
+        "mirror": shown.destination,
+        "mirror_job": shown.job,
+        "mirror_kind": shown.kind,
+        "mirror_format": shown.format,
+    }
 
 
 def _store_chains(facts_of: dict[int, DiskFacts], off: set[int]) -> None:

@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
-from jobs import dispatch, limits, live
+from jobs import audit, dispatch, limits, live
+from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainObservation,
     Hypervisor,
@@ -25,6 +27,8 @@ from jobs.models import CopyJob, Host
 from jobs.reconcile import Calls, Look, connect, note_answer, note_silence, settle
 from jobs.record import unsure_starts
 from jobs.resolve import Gone, Observation, Unreachable
+from jobs.transition import Level, tell
+from jobs.units import bandwidth_text
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +118,25 @@ def _keep_progress(hypervisor: Hypervisor, host: Host, jobs: list[CopyJob]) -> N
     live.store_progress(seen)
     if seen:
         live.wake_progress(host.pk, seen)
+    for job in moving:
+        if job.pk in seen:
+            _note_bandwidth(job, seen[job.pk].bandwidth)
+
+
+def _note_bandwidth(job: CopyJob, now: int) -> None:
+    """Say so when the limit in force is another one than was asked for here."""
+    if now == job.bandwidth or job.bandwidth_asked is not None:
+        return
+    as_it_was = CopyJob.objects.filter(
+        pk=job.pk, bandwidth=job.bandwidth, bandwidth_asked=None
+    )
+    message = f"The bandwidth is {bandwidth_text(now)} now. Not by this console."
+    with transaction.atomic():
+        if as_it_was.update(bandwidth=now) != 1:
+            return  # we changed it, just now
+        tell(job, message, actor=SYSTEM, level=Level.WARNING)
+        audit.record(SYSTEM, "speed", job, audit.Outcome.DONE, detail=message)
+    job.bandwidth = now
 
 
 def _ask_for_speed_again(jobs: Iterable[CopyJob]) -> None:

@@ -7,12 +7,14 @@ without an outcome in the audit log it did not happen.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import shared_task
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs import (
@@ -26,6 +28,7 @@ from jobs import (
     live,
     reconcile,
     removal,
+    strangers,
     sweep,
 )
 from jobs.actor import SYSTEM
@@ -50,6 +53,7 @@ EVIDENCE = ("failed", "canceled")
 def tick() -> None:
     """Once a second: look at every host with active jobs, and sync those due."""
     _look_at_busy_hosts()
+    _look_for_strangers()
     _sync_due_hosts()
     removal.tend()
     keeping.tend()
@@ -64,6 +68,16 @@ def _look_at_busy_hosts() -> None:
     for pk, site in busy:
         if live.first_to_ask(f"observe:{pk}", seconds=5):
             dispatch.observe_host(site, pk)
+
+
+def _look_for_strangers() -> None:
+    """Each host once in a period, some of them in each second of it."""
+    period = settings.BLOCKCOPY_SWEEP_SECONDS
+    enabled = Host.objects.filter(enabled=True).annotate(turn=F("pk") % period)
+    turn = int(time.time()) % period
+    for pk, site in enabled.filter(turn=turn).values_list("pk", "site__name"):
+        if live.first_to_ask(f"strangers:{pk}", seconds=period):
+            dispatch.observe_strangers(site, pk)
 
 
 def _sync_due_hosts() -> None:
@@ -86,6 +100,25 @@ def observe_host(host_pk: int) -> None:
         host = _host(host_pk)
         if mine and host is not None:
             sweep.look_at_host(host)
+
+
+@shared_task
+def observe_strangers(host_pk: int) -> None:
+    """See which disks of a host show a block job, ours or not."""
+    host = _host(host_pk)
+    if host is not None:
+        _note_mirrors(host, strangers.running_domains(host))
+
+
+def _note_mirrors(host: Host, domain_uuids: Collection[str]) -> None:
+    try:
+        with reconcile.connect(host) as hypervisor:
+            seen = hypervisor.observe_many(domain_uuids)
+    except HypervisorError as error:
+        reconcile.note_silence(host, error)
+    else:
+        strangers.note_mirrors(host, seen)
+        reconcile.note_answer(host)
 
 
 @shared_task
@@ -113,6 +146,8 @@ def observe_domain(
     )
     if jobs:
         calls.look(jobs)
+    elif status and (host := _host(host_pk)):
+        _note_mirrors(host, [domain_uuid])
     if reason:
         failures.tell_late(host_pk, domain_uuid, disk, heard, reason)
 

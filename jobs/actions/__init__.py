@@ -6,6 +6,12 @@ and asks a worker.
 
 from __future__ import annotations
 
+from jobs.actions.adoption import (
+    ADOPT_PERMISSION,
+    adopt,
+    adoption_consequence,
+    adoption_why_not,
+)
 from jobs.actions.copies import ask_check, request_copy
 from jobs.actions.hosts import save_host, sync_host, test_host
 from jobs.actions.leftovers import (
@@ -32,6 +38,7 @@ from jobs.actions.verbs import (
 from jobs.audit import Outcome
 
 __all__ = [
+    "ADOPT_PERMISSION",
     "CANCEL",
     "FINISH",
     "PIVOT",
@@ -45,6 +52,9 @@ __all__ = [
     "NotPossible",
     "Outcome",
     "Verb",
+    "adopt",
+    "adoption_consequence",
+    "adoption_why_not",
     "ask_check",
     "perform",
     "removal_consequence",

@@ -85,6 +85,7 @@ def mirror(disk: Element) -> Mirror | None:
         ready=found.get("ready", ""),
         destination=source(found) or found.get("file", ""),
         format=_inner_format(found) or found.get("format", ""),
+        kind=found.get("type", ""),
     )
 
 

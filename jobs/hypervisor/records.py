@@ -34,13 +34,15 @@ class Mirror:
     """A `<mirror>` in the live XML.
 
     `ready` is "", "yes", "pivot" or "abort". `job` and `destination` are empty for
-    the few milliseconds in which libvirt shows `<mirror type='file' job=''/>`.
+    the few milliseconds in which libvirt shows `<mirror type='file' job=''/>`. `kind`
+    is the destination's, as in DiskFacts.
     """
 
     job: str
     ready: str
     destination: str
     format: str
+    kind: str = ""
 
     @property
     def is_ready(self) -> bool:

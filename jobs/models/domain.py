@@ -60,6 +60,9 @@ class Disk(models.Model):
     physical = models.BigIntegerField(null=True)
     # The destination of a block copy that the host shows on this disk, ours or not.
     mirror = models.TextField(blank=True)
+    mirror_job = models.CharField(max_length=16, blank=True)
+    mirror_kind = models.CharField(max_length=16, blank=True)
+    mirror_format = models.CharField(max_length=16, blank=True)
     # Whether the host could tell the whole chain; a domain that is off may hide some.
     chain_known = models.BooleanField(default=True)
     gone_at = models.DateTimeField(null=True)

@@ -156,6 +156,8 @@ class CopyJob(models.Model):
     left_behind = models.TextField(blank=True)
 
     requested_at = models.DateTimeField(default=timezone.now)
+    # When a copy that somebody else had begun was taken over; its past is not known.
+    adopted_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     ready_at = models.DateTimeField(null=True)
     ending_at = models.DateTimeField(null=True)

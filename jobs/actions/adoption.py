@@ -1,0 +1,98 @@
+"""Taking over a copy that somebody began elsewhere, with virsh for example."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from jobs import audit, dispatch
+from jobs.actions.refusal import NotPossible, must, refuse
+from jobs.actor import Actor
+from jobs.audit import Outcome
+from jobs.lifecycle import State
+from jobs.models import CopyJob, Disk
+from jobs.transition import tell
+
+ADOPT_PERMISSION = "jobs.start_copyjob"
+
+
+def adoption_why_not(disk: Disk, actor: Actor | None = None) -> str:
+    """Return why the copy on `disk` can't be adopted, or an empty string."""
+    if actor is not None and not actor.may(ADOPT_PERMISSION):
+        return "Your role does not allow you to adopt a copy."
+    domain = disk.domain
+    if not disk.mirror or disk.gone_at or not domain.running:
+        return f"{domain.name} shows no copy on {disk.target} any more."
+    if disk.mirror_job not in ("copy", ""):
+        return f"It is no copy but a job of another kind ({disk.mirror_job})."
+    if not domain.host.enabled:
+        return f"{domain.host} is disabled; enable it first."
+    ours = CopyJob.objects.active().filter(
+        host=domain.host, domain_uuid=domain.uuid, disk=disk.target
+    )
+    job = ours.first()
+    return f"Job {job.pk} is on this disk already." if job else ""
+
+
+def adoption_consequence(disk: Disk) -> str:
+    """Say what adopting the copy on `disk` will lead to."""
+    name = disk.domain.name
+    return (
+        f"The copy of {disk.target} of {name} to {disk.mirror} becomes a job of this "
+        f"console. Nothing changes on {disk.domain.host}: {name} stays on "
+        f"{disk.source} until a person pivots, finishes or cancels. Whoever began the "
+        "copy elsewhere can still end it there."
+    )
+
+
+def adopt(disk: Disk, actor: Actor, reason: str = "") -> CopyJob:
+    """Make the copy that the host shows on `disk` a job, and look at it.
+
+    Denied or NotPossible; nothing was changed then.
+    """
+    why_not = adoption_why_not(disk, actor)
+    must(actor, ADOPT_PERMISSION, "adopt", disk.domain.host, why_not, reason)
+    try:
+        with transaction.atomic():
+            return _adopted(disk, actor, reason)
+    except IntegrityError:
+        first = NotPossible("Somebody was first: a job is on this disk by now.")
+    refuse(actor, "adopt", disk.domain.host, first, reason)
+
+
+def _adopted(disk: Disk, actor: Actor, reason: str) -> CopyJob:
+    domain, now = disk.domain, timezone.now()
+    job = CopyJob.objects.create(
+        host=domain.host,
+        domain=domain,
+        host_name=domain.host.name,
+        domain_name=domain.name,
+        domain_uuid=domain.uuid,
+        disk=disk.target,
+        source=disk.source,
+        source_format=disk.format,
+        capacity=disk.capacity,
+        destination=disk.mirror,
+        destination_kind=disk.mirror_kind or "file",
+        destination_format=disk.mirror_format,
+        requested_by=actor.user,
+        requested_by_name=actor.name,
+        reason=reason,
+        state=State.COPYING,
+        libvirt_id=domain.libvirt_id,
+        started_at=now,
+        seen_at=now,
+        adopted_at=now,
+    )
+    told = f"Adopted by {actor.name}: the copy was begun elsewhere."
+    tell(job, told, actor=actor, new=State.COPYING)
+    audit.record(
+        actor,
+        "adopt",
+        job,
+        Outcome.DONE,
+        intent=adoption_consequence(disk),
+        reason=reason,
+    )
+    dispatch.observe_host(domain.host.site.name, domain.host.pk)
+    return job

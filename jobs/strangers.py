@@ -1,0 +1,78 @@
+"""Copies that this console did not start: seen, told, and left alone or adopted.
+
+A copy is a stranger's while no job of ours is on its disk. It is never ended or
+overwritten by itself; an operator may adopt it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from jobs import live
+from jobs.hypervisor import DomainObservation, HypervisorError, Mirror
+from jobs.inventory import mirror_fields
+from jobs.models import CopyJob, Disk, Host
+
+
+def foreign_copies() -> QuerySet[Disk]:
+    """Return the disks that show a block job which is none of ours, as last seen.
+
+    A mirror of ours that ended after its host was read still shows in the inventory.
+    """
+    same_disk = CopyJob.objects.filter(
+        host=OuterRef("domain__host"),
+        domain_uuid=OuterRef("domain__uuid"),
+        disk=OuterRef("target"),
+        destination=OuterRef("mirror"),
+    )
+    just_ended = Q(ended_at__gte=OuterRef("domain__seen_at"))
+    ours = same_disk.filter(Q(pk__in=CopyJob.objects.active()) | just_ended)
+    return (
+        Disk.objects.filter(gone_at=None, domain__gone_at=None)
+        .exclude(mirror="")
+        .exclude(Exists(ours))
+        .select_related("domain__host")
+        .order_by("domain__host__name", "domain__name", "target")
+    )
+
+
+def note_mirrors(
+    host: Host, seen: Mapping[str, DomainObservation | HypervisorError]
+) -> None:
+    """Write down the block jobs that the domains of `host` show now."""
+    told = {
+        (uuid, target): disk.mirror
+        for uuid, domain in seen.items()
+        if isinstance(domain, DomainObservation)
+        for target, disk in domain.disks.items()
+    }
+    rows = Disk.objects.filter(domain__host=host, gone_at=None).annotate(
+        uuid=F("domain__uuid")
+    )
+    changed = False
+    for pk, uuid, target, mirror in rows.values_list("pk", "uuid", "target", "mirror"):
+        if (uuid, target) not in told:
+            continue
+        now = told[uuid, target]
+        if _shown(now) and _destination(now) != mirror:
+            Disk.objects.filter(pk=pk).update(**mirror_fields(now))
+            changed = True
+    if changed:
+        live.wake_host(host)
+
+
+def _shown(mirror: Mirror | None) -> bool:
+    """For some milliseconds at a job's end libvirt names neither job nor place."""
+    return mirror is None or bool(mirror.destination)
+
+
+def _destination(mirror: Mirror | None) -> str:
+    return mirror.destination if mirror else ""
+
+
+def running_domains(host: Host) -> Collection[str]:
+    """Return the UUIDs of the domains that may have block jobs."""
+    running = host.domains.filter(gone_at=None).exclude(libvirt_id=None)
+    return list(running.values_list("uuid", flat=True))
