@@ -18,12 +18,14 @@ from jobs.hypervisor.volumes import same_place
 
 @dataclass(frozen=True)
 class Definition:
-    """A domain's XML: `live` of a running one, `lasting` of a persistent one."""
+    """A domain's XML: `live` of a running one, `lasting` of a persistent one, and
+    `saved` of one that goes on from a saved state at its next start."""
 
     uuid: str
     name: str
     live: Element | None
     lasting: Element | None
+    saved: Element | None = None
 
 
 def definitions(look: Look) -> list[Definition]:
@@ -61,7 +63,7 @@ def _definition(look: Look, uuid: str) -> Definition | None:
         shown = domain_xml.parse(domain.XMLDesc())
         name = shown.findtext("name", uuid)
         if domain_xml.domain_id(shown) is None:
-            return Definition(uuid, name, None, shown)
+            return Definition(uuid, name, None, shown, _saved(domain))
         if not domain.isPersistent():
             return Definition(uuid, name, shown, None)
         inactive = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
@@ -76,6 +78,13 @@ def _definition(look: Look, uuid: str) -> Definition | None:
     except HypervisorError as error:
         look.note(f"The disks of domain {uuid} could not be read: {error.text}")
         return None
+
+
+def _saved(domain: libvirt.virDomain) -> Element | None:
+    """The definition within a managed save image, which may name older disks."""
+    if not domain.hasManagedSaveImage():
+        return None
+    return domain_xml.parse(domain.managedSaveGetXMLDesc())
 
 
 def _matching(
@@ -102,16 +111,16 @@ def _comparable(image: ImageFacts, location: str) -> bool:
 def _places(look: Look, definition: Definition, *, follow: bool) -> Iterator[Use]:
     """Where a domain's disks are, would be at the next start, or are copied to."""
     live = domain_xml.disks(definition.live) if definition.live is not None else {}
-    lasting = (
-        domain_xml.disks(definition.lasting) if definition.lasting is not None else {}
-    )
     for target, disk in live.items():
         yield from _of_live(definition, target, disk)
-    for target, disk in lasting.items():
-        here = domain_xml.source(disk)
-        running = live.get(target)
-        if here and (running is None or domain_xml.source(running) != here):
-            how = "persistent source" if definition.live is not None else "source"
+    how = "persistent source" if definition.live is not None else "source"
+    for next_start in (definition.lasting, definition.saved):
+        disks = domain_xml.disks(next_start) if next_start is not None else {}
+        for target, disk in disks.items():
+            here = domain_xml.source(disk)
+            running = live.get(target)
+            if not here or (running is not None and domain_xml.source(running) == here):
+                continue
             yield _use(definition, target, how, here)
             format_ = domain_xml.format_of(disk) if follow else "raw"
             for link in chain_below(look, here, format_).links:

@@ -190,6 +190,24 @@ def test_the_next_start_of_a_running_guest_counts(
     assert below.how == "backing file"
 
 
+def test_a_saved_guest_goes_on_with_the_disks_that_it_had(
+    examine: Asked, alder: PrivateHost, make_guest: MakeGuest
+) -> None:
+    saved = make_guest(alder, paused=True)
+    path = saved.disks[0].path
+    alder.virsh("managedsave", saved.name)
+    try:
+        definition = alder.virsh("dumpxml", "--inactive", saved.name)
+        edited = definition.replace(str(path), str(alder.images / "edited.qcow2"))
+        alder.virsh("define", "/dev/stdin", text=edited)
+        assert saved.source() != str(path)
+        (use,) = examine(path).uses
+    finally:
+        alder.virsh("managedsave-remove", saved.name)
+    assert (use.domain_name, use.how, use.running) == (saved.name, "source", False)
+    assert examine(path).uses == ()
+
+
 def test_chains_are_followed_however_the_header_writes_them(
     hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest
 ) -> None:
