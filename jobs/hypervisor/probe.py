@@ -13,7 +13,7 @@ from jobs.hypervisor.errors import DomainNotFound, HostUnreachable, HypervisorEr
 from jobs.hypervisor.evidence import DirectoryFacts, Evidence, ImageFacts
 from jobs.hypervisor.inventory import domain_facts, facts
 from jobs.hypervisor.link import Link
-from jobs.hypervisor.looking import Look
+from jobs.hypervisor.looking import FILE_POOLS, Look
 from jobs.hypervisor.records import DiskFacts, DomainFacts, PoolFacts
 from jobs.hypervisor.rights import qemu_user, writable
 from jobs.hypervisor.uses import definitions, uses_of
@@ -154,7 +154,11 @@ def _place(look: Look, destination: Destination) -> str:
 def _pool(look: Look, destination: Destination) -> PoolFacts | None:
     if destination.kind == "volume":
         pools = look.pools()
-        return next((pool for pool in pools if pool.name == destination.pool), None)
+        named = next((pool for pool in pools if pool.name == destination.pool), None)
+        if named is None or not named.active or named.kind not in FILE_POOLS:
+            return named
+        fresh = look.folder(named.path).pool  # what is free is known after a refresh
+        return fresh if fresh is not None and fresh.name == named.name else named
     if destination.kind == "file":
         folder = look.folder(posixpath.dirname(destination.path))
         return None if folder.own else folder.pool
