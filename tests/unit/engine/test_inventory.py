@@ -36,9 +36,14 @@ WEB = DomainFacts(
 )
 
 
-def off(source: str) -> DomainFacts:
-    """The domain without a run; libvirt shows no chain then."""
-    disk = replace(DISK, source=source, persistent_source=source, chain=())
+def off(source: str, *, known: bool = False) -> DomainFacts:
+    """The domain without a run, and without a chain that any pool could tell.
+
+    With `known` a pool has looked, and there is none.
+    """
+    disk = replace(
+        DISK, source=source, persistent_source=source, chain=(), chain_known=known
+    )
     return replace(WEB, domain_id=None, state="shutoff", disks=(disk,))
 
 
@@ -53,6 +58,21 @@ def test_the_base_image_of_a_guest_that_is_off_is_still_in_use(host: Host) -> No
     assert store(host, WEB) == [TOP, BASE]
     assert store(host, off(TOP)) == [TOP, BASE]
     assert in_use(BASE).exists()
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_chain_that_cannot_be_told_is_said_to_be_unknown(host: Host) -> None:
+    store(host, off(TOP))
+    assert Disk.objects.get().chain_known is False
+    store(host, WEB)
+    assert Disk.objects.get().chain_known is True
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_guest_that_was_rebased_while_it_was_off(host: Host) -> None:
+    store(host, WEB)
+    assert store(host, off(TOP, known=True)) == [TOP]
+    assert not in_use(BASE).exists()
 
 
 @pytest.mark.usefixtures("redis")

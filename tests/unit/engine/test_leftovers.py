@@ -512,6 +512,18 @@ def test_refused_when_a_guest_is_stuck(
     assert NEW in alder.files
 
 
+def test_refused_when_a_chain_is_not_known(
+    asked: Leftover, fleet: Fleet, workers: Workers
+) -> None:
+    """A guest of the other host is off, and no pool tells what lies below it."""
+    for pk in Host.objects.values_list("pk", flat=True):
+        tasks.sync_host(pk)
+    Disk.objects.update(chain_known=False)
+    removal.remove(asked.pk)
+    assert f"What lies below {OLD} of web on alder is not known" in only().refusal
+    assert NEW in fleet.alder.files
+
+
 def test_a_file_that_appeared_anew_is_left_alone(
     asked: Leftover, alder: FakeHypervisor, workers: Workers
 ) -> None:
