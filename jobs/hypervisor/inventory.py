@@ -35,6 +35,9 @@ from jobs.hypervisor.translation import translate
 # The first question after a daemon's start makes it probe its QEMU, for seconds.
 FACTS_SECONDS = 60.0
 
+# From the first domain's disks to the last one's chain; the others are not known then.
+CHAINS_SECONDS = 120.0
+
 # Capacity, allocation and physical size by target; only of disks that could tell.
 Sizes = Mapping[str, tuple[int, int, int]]
 
@@ -60,7 +63,7 @@ def inventory(link: Link, *, transient_pools: bool = False) -> Inventory:
     host = facts(link)
     domains: list[DomainFacts] = []
     unread: list[str] = []
-    with Look(link, transient_pools) as look:
+    with Look(link, transient_pools, CHAINS_SECONDS) as look:
         for uuid in link.ask(DAEMON_SECONDS, _domain_uuids):
             try:
                 domains.append(domain_facts(link, uuid, look))

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.hypervisor import AgentUnavailable, DomainNotRunning, Hypervisor, Refused
+from jobs.hypervisor import (
+    AgentUnavailable,
+    Destination,
+    DomainNotRunning,
+    Hypervisor,
+    Refused,
+)
 from lab.guest import Guest, GuestDisk
 from lab.host import PrivateHost
 from lab.linux import start_linux
@@ -55,6 +61,15 @@ def test_freeze_and_thaw(linux: Guest, hypervisor: Hypervisor) -> None:
     assert hypervisor.thaw(linux.uuid) == 0
     linux.log.wait_for_writes(2)
     assert (linux.log.errors, linux.log.mismatches) == (0, 0)
+
+
+def test_evidence_says_whether_the_agent_is_there(
+    linux: Guest, make_guest: MakeGuest, alder: PrivateHost, hypervisor: Hypervisor
+) -> None:
+    new = Destination("file", str(alder.images / "new.qcow2"))
+    assert hypervisor.examine(linux.uuid, "vda", new).agent
+    without = make_guest(alder, paused=True)
+    assert not hypervisor.examine(without.uuid, "vda", new).agent
 
 
 def test_a_guest_without_an_agent(
