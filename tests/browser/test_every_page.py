@@ -1,5 +1,5 @@
 """Every page, with real data on it: axe finds nothing in light and dark, and none goes
-sideways on a phone."""
+sideways on a phone or a tablet."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.browser.conftest import MakeGuest, MeetPerson, fast, guest_maker
 from tests.browser.people import Person
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
+TABLET: ViewportSize = {"width": 768, "height": 1024}
 DESK: ViewportSize = {"width": 1440, "height": 900}
 LISTS = {
     "overview": "/",
@@ -42,7 +43,7 @@ PLACES = (
     *("job on a silent host", "silent host", "host", "edit a host", "domain"),
     *("odd domain", "copy this disk", "confirm a pivot", "confirm a cancel"),
     *("copy to a volume", "copy to the network", "copy by raw XML"),
-    *("confirm a finish", "confirm a removal"),
+    "confirm a finish",
 )
 
 # What reaches beyond the edge of a page that can be pushed sideways.
@@ -158,27 +159,28 @@ def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
 
 
 def removals(page: Page) -> Furniture:
-    """The confirmation of a removal, and one that nobody can confirm."""
+    """A removal that nobody can confirm while birch does not answer."""
     remove = page.get_by_role("region", name="Left behind").get_by_role(
         "button", name=re.compile("^Remove")
     )
     expect(remove).to_have_attribute("href", re.compile("/leftovers/"))
     address = remove.get_attribute("href") or ""
-    return {"confirm a removal": address}
+    return {"a refused removal": address}
 
 
 # --- What is asked of a page -------------------------------------------------------
 
 
 def assert_good(page: Page) -> None:
-    """Nothing for axe to find in light and in dark, nothing beyond a phone's edge."""
+    """Nothing for axe to find in light and in dark, nothing beyond the edge."""
     page.set_viewport_size(DESK)
     page.evaluate(Axe().axe_script)
     assert violations(page, "light") == []
     # What else axe looks at is the same in the dark.
     assert violations(page, "dark", "color-contrast") == []
-    page.set_viewport_size(PHONE)
-    assert page.evaluate(TOO_WIDE) == []
+    for size in (TABLET, PHONE):
+        page.set_viewport_size(size)
+        assert page.evaluate(TOO_WIDE) == []
 
 
 def violations(page: Page, look: Literal["light", "dark"], *rules: str) -> list[str]:
@@ -226,6 +228,13 @@ def test_error_pages(victor: Person, path: str) -> None:
     victor.page.goto(path)
     expect(victor.page.get_by_role("link", name="To the overview")).to_be_visible()
     assert_good(victor.page)
+
+
+def test_a_removal_that_is_refused(ada: Person, furniture: Furniture) -> None:
+    ada.expect_refusal(409)
+    ada.page.goto(furniture["a refused removal"])
+    expect(ada.page.get_by_role("alert")).to_contain_text("birch does not answer")
+    assert_good(ada.page)
 
 
 def test_the_sign_in_page(meet: MeetPerson) -> None:

@@ -12,6 +12,7 @@ from lab.host import PrivateHost
 from tests.browser import acts, truth
 from tests.browser.conftest import fast
 from tests.browser.people import Person
+from tests.browser.test_every_page import assert_good
 
 
 def row(page: Page, place: str | Path) -> Locator:
@@ -45,6 +46,7 @@ def test_an_old_source_is_removed_and_nothing_else(
     page.goto("/leftovers/")
     acts.stay(page)
     remove_button(page, old).click()
+    assert_good(page)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"{old}")
     expect(dialog).to_contain_text("is deleted on alder for good")
