@@ -251,6 +251,14 @@ def a_disk_that_does_not_fit(scene: Scene) -> CopyRequest:
     return scene.wants(small / "new.raw", "raw", disk=disk)
 
 
+@refused(ROWS, "there_is_room", "tight has")
+def a_volume_that_does_not_fit(scene: Scene) -> CopyRequest:
+    disk = _full_disk(scene, 4 * MIB)
+    scene.define_pool("tight", scene.small_folder(3 * MIB))
+    place = Destination("volume", pool="tight", volume="new.raw", format="raw")
+    return scene.wants_to(place, disk)
+
+
 @refused(ROWS, "there_is_room", "will take")
 def room_that_is_promised(scene: Scene) -> CopyRequest:
     """It would fit alone; the other copy has begun and needs what is left."""

@@ -82,13 +82,13 @@ class Scene:
         tasks.sync_host(self.row.pk)
 
     def guest(
-        self, *disks: GuestDisk, start: bool = True, **options: Any
+        self, *disks: GuestDisk, start: bool = True, writing: bool = False
     ) -> tuple[Guest, Disk]:
         """A guest of this row's own, "mail", for rows that do something to it."""
         made = disks or (GuestDisk(self.path("mail.qcow2"), SIZE),)
         self.own.append("mail")
         guest = define_and_start(
-            self.host, "mail", made, writing=False, start=start, **options
+            self.host, "mail", made, writing=writing, span=SIZE // 2, start=start
         )
         if start:
             guest.log.wait_for_boot()
@@ -124,10 +124,11 @@ class Scene:
         self.host.make_small_folder(folder, size)
         return folder
 
-    def define_pool(self, name: str) -> Path:
+    def define_pool(self, name: str, folder: Path | None = None) -> Path:
         """A storage pool of this row's own, over a directory of its own."""
-        folder = self.path(f"{name}-pool")
-        folder.mkdir()
+        if folder is None:
+            folder = self.path(f"{name}-pool")
+            folder.mkdir()
         self.host.define_pool(name, folder)
         self.ends.callback(self._remove_pool, name)
         return folder

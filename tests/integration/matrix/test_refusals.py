@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from jobs import actions, checks, tasks
 from jobs.hypervisor import CopyOptions
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Leftover
-from jobs.preflight import Level
+from jobs.preflight import Level, request_to_json, stops
 from tests.integration.matrix import guest_rows, option_rows, place_rows, reuse_rows
 from tests.integration.matrix.scene import (
     SIZE,
@@ -89,6 +90,33 @@ def refusing_rules() -> set[str]:
             if public and ("stop(" in body or "warn(" in body) and "case: Case" in body:
                 names.add(name)
     return names
+
+
+def test_a_writing_guests_disk_is_found_by_any_name(scene: Scene) -> None:
+    """Its time stamps change between two looks, so that no two need be the same."""
+    scene.guest(writing=True)
+    link = scene.path("another-name")
+    link.symlink_to(scene.path("mail.qcow2"))
+    for name in ("web", "mail"):
+        wanted = scene.wants(link, disk=scene.disk(name), reuse_external=True)
+        for _ in range(10):
+            tasks.check_copy("key", request_to_json(wanted))
+            checked = checks.result("key")
+            assert checked is not None
+            rules = {one.rule for one in stops(checked.findings)}
+            assert rules & {"destination_is_nobodys", "all_users_were_seen"}
+
+
+def test_a_check_says_what_the_start_would(scene: Scene) -> None:
+    wanted = scene.wants(scene.path("no/such/new.qcow2"))
+    key = actions.ask_check(wanted, scene.operator)
+    scene.workers.work()
+    checked = checks.result(key)
+    assert checked is not None
+    found, job = scene.ask(replace(wanted, reason="all the same"))
+    assert job is None, "the result is there, so no worker is asked again"
+    assert [one.rule for one in found] == ["directory_is_there"]
+    assert found == [one for one in checked.findings if one.level == Level.STOP]
 
 
 # --- The counter-checks: what looks alike and is right begins -------------------------
