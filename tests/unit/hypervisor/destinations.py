@@ -79,9 +79,8 @@ def _rbd(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def _iscsi(draw: st.DrawFn) -> dict[str, Any]:
-    name = (
-        f"iqn.2024-01.org.example:{draw(_text(but='/ '))}/{draw(st.integers(0, 255))}"
-    )
+    own = draw(_text(but="/")).replace(" ", "-")
+    name = f"iqn.2024-01.org.example:{own}/{draw(st.integers(0, 255))}"
     server = draw(_tcp)
     return {"protocol": "iscsi", "name": name, "servers": (server,), **_signed_in(draw)}
 
