@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import pytest
 
 from jobs.hypervisor import BlockJobEvent, Event, Hypervisor, Subscription, connection
+from lab.guest import MIB, GuestDisk
 from lab.host import PrivateHost
-from tests.integration.conftest import address_of, policy_for
+from tests.integration.conftest import MakeGuest, address_of, policy_for
+from tests.integration.hypervisor.copying import SIZE, Copying, MakeImage
 
 
 @pytest.fixture
@@ -66,3 +70,22 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
         if time.monotonic() > end:
             pytest.fail(f"It did not happen in {seconds} s.")
         time.sleep(0.01)
+
+
+@pytest.fixture
+def copying(
+    alder: PrivateHost, hypervisor: Hypervisor, make_guest: MakeGuest, heard: Heard
+) -> Copying:
+    image = GuestDisk(alder.images / "web-source.qcow2", data=8 * MIB)
+    return Copying(make_guest(alder, image, paused=True), hypervisor, heard)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> MakeImage:
+    """An image of the disk's size to serve or to reuse."""
+
+    def place(name: str, size: int = SIZE) -> Path:
+        subprocess.run(["truncate", "-s", str(size), tmp_path / name], check=True)
+        return tmp_path / name
+
+    return place
