@@ -61,9 +61,7 @@ _IN_XML = (*_PLACE, "kind", "format", "luks_secret", "slice")
 
 def add_copy_options(leaf: CommandParser) -> None:
     """Add what a copy is described by: disk, destination, options, endings."""
-    leaf.add_argument("host")
-    leaf.add_argument("domain", help="name or UUID")
-    leaf.add_argument("disk", help="target (vda) or source path")
+    add_disk(leaf)
     _add_destination(leaf.add_argument_group("destination"))
     _add_flags(leaf.add_argument_group("copying"))
     _add_ending(leaf.add_argument_group("when it is ready, and when it is not"))
@@ -74,6 +72,13 @@ def add_copy_options(leaf: CommandParser) -> None:
         metavar="RULE",
         help="start in spite of this rule's warning; needs --reason; repeatable",
     )
+
+
+def add_disk(leaf: CommandParser) -> None:
+    """Add the words that name a disk."""
+    leaf.add_argument("host")
+    leaf.add_argument("domain", help="name or UUID")
+    leaf.add_argument("disk", help="target (vda) or source path")
 
 
 def _add_destination(group: Any) -> None:

@@ -19,11 +19,12 @@ from jobs.commandline import (
     leftovers,
     log,
     starting,
+    strangers,
     users,
     values,
 )
 from jobs.commandline.answer import Command
-from jobs.commandline.asked import add_copy_options
+from jobs.commandline.asked import add_copy_options, add_disk
 from jobs.lifecycle import State
 from jobs.models import Host
 from jobs.roles import ROLES
@@ -160,6 +161,11 @@ def _add_job_commands(acts: Subparsers) -> None:
     jobs.add_argument("--active", action="store_true", help="only those not ended")
     jobs.add_argument("--flagged", action="store_true", help="reached a limit")
     jobs.add_argument("--limit", type=values.count, default=100, metavar="N")
+    _leaf(acts, "foreign", strangers.list_all).add_argument("--host")
+    adopt = _leaf(acts, "adopt", strangers.adopt)
+    add_disk(adopt)
+    _add_reason(adopt)
+    _add_wait(adopt, "it is mirroring")
     _with_job(_leaf(acts, "show", copies.show))
     watch = _with_job(_leaf(acts, "watch", copies.watch))
     watch.add_argument(
