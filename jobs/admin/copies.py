@@ -77,7 +77,7 @@ _CAME = [
 ]
 _TIMES = [
     *("requested_at", "started_at", "ready_at", "ending_at", "ended_at", "seen_at"),
-    "frozen_at",
+    *("frozen_at", "adopted_at"),
 ]
 
 

@@ -181,12 +181,12 @@ def test_a_server_that_nobody_can_look_into(
     export = image(desk, f"export-{written}.raw", 64 * MIB, "raw")
     with NbdServer(tmp_path, export, export="it's web") as server:
         place = ("--kind", "nbd", "--server", f"{server.name}:{server.port}")
-        words = (*place, "--export", "it's web", "--format", "raw")
+        words = [*place, "--export", "it's web", "--format", "raw"]
         if written == "XML":
             xml = tmp_path / "destination.xml"
             xml.write_text(desk.copy("check", *words)[1]["xml"])
-            words = ("--xml", str(xml))
-        words = (*words, "--reuse-external")
+            words = ["--xml", str(xml)]
+        words.append("--reuse-external")
 
         status, told = desk.copy("start", *words)
         assert status == 1
