@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DataError, connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from jobs.audit import guard
 from jobs.audit.chain import FIELDS, Entry, address_text, time_text
@@ -66,37 +67,42 @@ def entries(found: QuerySet[AuditEntry]) -> Iterator[Entry]:
     """
     names = FIELDS[1]
     columns = (*names, "hash", "mac")
-    in_order = found.filter(number__isnull=False).order_by("number", "id")
-    at_time, at_address = names.index("time"), names.index("address")
-    number, pk = names.index("number"), names.index("id")
-    after, size = None, PAGE
+    at_number, at_id = names.index("number"), names.index("id")
+    # Numbers are unique, so that the order needs no second column, which would keep
+    # PostgreSQL from walking along the index; should somebody have made two the same,
+    # the page after begins with the number at which the one before ended.
+    in_order = found.filter(number__isnull=False).order_by("number")
+    last: tuple[int, int] | None = None
+    size = PAGE
     while True:
-        page = in_order if after is None else in_order.filter(_behind(*after))
+        page = in_order.filter(number__gte=last[0]) if last else in_order
         try:
-            rows = list(page.values_list(*columns)[:size])
+            rows = list(page.values_list(*columns)[: size + bool(last)])
         except (DataError, ValueError, TypeError, OverflowError):
             if size == 1:
-                yield Entry({"number": after[0] + 1 if after else 1}, "", "")
+                yield Entry({"number": last[0] + 1 if last else 1}, "", "")
                 return
             size = 1  # up to the one that can't be read
             continue
-        for row in rows:
-            values = list(row)
-            try:
-                values[at_time] = time_text(values[at_time])
-                if values[at_address] is not None:
-                    values[at_address] = address_text(values[at_address])
-            except (ValueError, TypeError, AttributeError):
-                values[at_time] = None  # not what was written: the hash tells
-            yield Entry(dict(zip(names, values, strict=False)), *values[-2:])
-        if len(rows) < size:
+        fresh = [row for row in rows if last is None or row[at_id] != last[1]]
+        for row in fresh:
+            yield _entry(names, row)
+        if len(fresh) < size:
             return
-        after = (rows[-1][number], rows[-1][pk])
+        end = fresh[-1][at_number]
+        crowded = last is not None and end == last[0]  # a whole page of one number
+        last = (end + crowded, fresh[-1][at_id])
 
 
-def _behind(number: int, pk: int) -> Q:
-    """Later in the chain; written so that both databases use the index."""
-    return Q(number__gte=number) & (Q(number__gt=number) | Q(id__gt=pk))
+def _entry(names: tuple[str, ...], row: tuple[Any, ...]) -> Entry:
+    told = dict(zip(names, row, strict=False))
+    try:
+        told["time"] = time_text(told["time"])
+        if told["address"] is not None:
+            told["address"] = address_text(told["address"])
+    except (ValueError, TypeError, AttributeError):
+        told["time"] = None  # not what was written: the hash tells
+    return Entry(told, *row[-2:])
 
 
 # --- Verifying ------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def execute(sql: str, *values: Any) -> None:
         cursor.execute(sql, values)
 
 
-def edit(number: int, **columns: Any) -> None:
+def edit(number: int, /, **columns: Any) -> None:
     """Change columns of an entry, and nothing else."""
     change = ", ".join(f'"{name}" = %s' for name in columns)
     with guard_away():

@@ -18,7 +18,7 @@ from jobs.actor import SYSTEM
 from jobs.audit import NotRecorded
 from jobs.hypervisor import Destination
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Disk, Domain, Host, Site
+from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, Site
 from jobs.preflight import CopyRequest
 from jobs.transition import move
 from tests.conftest import PASSWORD, actor_of, signed_in
@@ -254,4 +254,4 @@ def test_with_its_entry_it_happens(
     before = everything()
     act(ada, client)
     assert everything() != before
-    assert audit.AuditEntry.objects.exists()
+    assert AuditEntry.objects.exists()

@@ -144,6 +144,35 @@ def test_triggers_that_are_switched_off_count_as_missing() -> None:
     assert not guard.missing(connection)
 
 
+@on_postgresql
+def test_a_role_that_owns_nothing_can_only_append() -> None:
+    """As docs/audit.md recommends: no way around the triggers is left."""
+    execute("DROP ROLE IF EXISTS console")
+    execute("CREATE ROLE console")
+    execute(f"GRANT SELECT, INSERT, UPDATE ON {TABLE} TO console")
+    execute(f"GRANT USAGE ON SEQUENCE {TABLE}_id_seq TO console")
+    try:
+        with transaction.atomic():
+            execute("SET LOCAL ROLE console")
+            append(1, first=4)
+        assert verify().entries == 4
+        for sql in (
+            f"ALTER TABLE {TABLE} DISABLE TRIGGER ALL",
+            f"DROP TRIGGER audit_update ON {TABLE}",
+            "DROP FUNCTION audit_update() CASCADE",
+            "SET LOCAL session_replication_role = replica",
+            f"DELETE FROM {TABLE}",
+            f"TRUNCATE {TABLE}",
+            f"UPDATE {TABLE} SET actor = 'nobody'",
+        ):
+            with pytest.raises(DatabaseError), transaction.atomic():
+                execute(f"SET LOCAL ROLE console; {sql}")
+    finally:
+        execute("DROP OWNED BY console")
+        execute("DROP ROLE console")
+    assert verify().entries == 4
+
+
 @on_sqlite
 def test_a_table_that_sqlite_rebuilds_is_guarded_again() -> None:
     """Django changes columns on SQLite by a new table, without its triggers."""

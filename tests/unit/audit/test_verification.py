@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, models
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from jobs.audit import last_verification
+from jobs.audit import guard, last_verification
 from jobs.audit.chain import FIELDS, GENESIS, Entry, Keyring, Link, sealed
-from jobs.audit.log import verify, verify_and_remember
+from jobs.audit.log import entries, verify, verify_and_remember
 from jobs.audit.verification import Bad, Checker, Kind
 from jobs.models import AuditEntry
 from tests.unit.audit import tampering
@@ -136,6 +137,37 @@ def test_pages_of_entries_are_read_without_a_gap(
         assert verify().entries == first + count - 1
     tampering.edit(4, detail="another")
     assert first_bad() == (4, Kind.EDITED)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_two_entries_with_one_number_are_found(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Wherever a page ends between them."""
+    monkeypatch.setattr("jobs.audit.log.PAGE", size)
+    append(7)
+    with without_unique_numbers():
+        tampering.edit(5, number=4)
+        assert len(list(entries(AuditEntry.objects.all()))) == 7
+        number, _ = first_bad()
+        assert number in (4, 5)
+        tampering.remove(4)
+
+
+@contextmanager
+def without_unique_numbers() -> Iterator[None]:
+    """Take the database's own promise away that no number is there twice."""
+    field = AuditEntry._meta.get_field("number")
+    other = models.BigIntegerField(null=True)
+    other.set_attributes_from_name("number")
+    with connection.schema_editor() as editor:
+        editor.alter_field(AuditEntry, field, other)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_field(AuditEntry, other, field)
+        guard.install(connection)
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:
