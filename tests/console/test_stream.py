@@ -30,6 +30,7 @@ JOB: Wake = {
 }
 PROGRESS: Wake = {"kind": "progress", "host": 3, "jobs": [12, 13]}
 HOST: Wake = {"kind": "host", "host": 3}
+CHECK: Wake = {"kind": "check", "key": "c0ffee"}
 BEAT = "event: beat\ndata: {}\n\n"
 
 
@@ -63,11 +64,17 @@ def heard(monkeypatch: pytest.MonkeyPatch, *wakes: Wake | None) -> list[str]:
         (JOB, ["job-12", "jobs", "host-3", "domain-5"]),
         (PROGRESS, ["jobs", "host-3", "job-12", "job-13"]),
         (HOST, ["host-3", "hosts"]),
+        (CHECK, ["checks"]),
     ],
 )
 def test_a_wake_up_touches_topics(wake: Wake, topics: list[str]) -> None:
     assert named(Sender(frozenset(topics)).tell(wake)) == topics
     assert named(Sender(frozenset({"job-1", "host-33"})).tell(wake)) == ["beat"]
+
+
+def test_a_check_says_which_question_was_answered() -> None:
+    text = Sender(frozenset({"checks"})).tell(CHECK)
+    assert text == 'event: checks\ndata: {"key": "c0ffee"}\n\n'
 
 
 def test_progress_is_said_at_most_once_a_second(
