@@ -25,6 +25,8 @@
 
   function refresh(topic, key) {
     for (const region of regions()) {
+      // A form that is not looked at has no host asked on its behalf.
+      if (document.hidden && region.matches("form")) continue;
       if (topic && !topicsOf(region).includes(topic)) continue;
       if (key && !region.querySelector(`[data-key="${CSS.escape(key)}"]`)) continue;
       htmx.trigger(region, "live");

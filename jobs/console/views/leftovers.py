@@ -104,7 +104,7 @@ def _confirm(request: Request, leftover: Leftover, chosen: Act) -> HttpResponse:
     if why_not := chosen.why_not(leftover, actor):
         allowed = actor.may(actions.REMOVE_PERMISSION)
         return _refused(request, leftover, chosen, why_not, 409 if allowed else 403)
-    context = {
+    context: dict[str, object] = {
         "consequence": chosen.consequence(leftover),
         "hosts": Host.objects.filter(enabled=True),
     }
