@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -80,6 +81,8 @@ def end(pk: int, state: State) -> None:
 
 
 def _pivot(hypervisor: Hypervisor, job: CopyJob) -> None:
+    look = settings.BLOCKCOPY_TRANSIENT_POOLS
+    hypervisor.check_destination(job.identity, transient_pools=look)
     hypervisor.pivot(job.identity)
 
 

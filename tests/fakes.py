@@ -20,6 +20,7 @@ from jobs.hypervisor import (
     CopyOptions,
     Destination,
     DestinationExists,
+    DestinationUnsound,
     DestinationUnusable,
     DiskFacts,
     DiskNotFound,
@@ -276,6 +277,16 @@ class FakeHypervisor(FakeStorage):
         copy.bandwidth = bytes_per_second
         self._finish("set_speed")
         return copy.bandwidth
+
+    def check_destination(
+        self, identity: Identity, *, transient_pools: bool = False
+    ) -> None:
+        self._begin("check destination")
+        copy = self._domain(identity.domain_uuid).disks[identity.disk].copy
+        if copy is None:
+            raise NoJob
+        if identity.destination not in self.files:
+            raise DestinationUnsound
 
     def pivot(self, identity: Identity) -> None:
         self._begin("pivot", identity.domain_uuid)

@@ -7,6 +7,8 @@ VIR_CONNECT_NO_ALIASES: Final[int]
 VIR_CONNECT_LIST_DOMAINS_PERSISTENT: Final[int]
 VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT: Final[int]
 VIR_DOMAIN_STATS_STATE: Final[int]
+VIR_DOMAIN_STATS_BLOCK: Final[int]
+VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING: Final[int]
 
 VIR_CONNECT_LIST_NODE_DEVICES_CAP_STORAGE: Final[int]
 
@@ -169,6 +171,9 @@ class virConnect:
     def getLibVersion(self) -> int: ...
     def lookupByUUIDString(self, uuidstr: str) -> virDomain: ...
     def listAllDomains(self, flags: int = 0) -> list[virDomain]: ...
+    def domainListGetStats(
+        self, doms: list[virDomain], stats: int = 0, flags: int = 0
+    ) -> list[tuple[virDomain, dict[str, Any]]]: ...
     def getAllDomainStats(
         self, stats: int = 0, flags: int = 0
     ) -> list[tuple[virDomain, dict[str, Any]]]: ...

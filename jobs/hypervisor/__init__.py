@@ -20,6 +20,7 @@ from jobs.hypervisor.destination_xml import to_xml
 from jobs.hypervisor.errors import (
     AgentUnavailable,
     DestinationExists,
+    DestinationUnsound,
     DestinationUnusable,
     DiskNotFound,
     DomainNotFound,
@@ -92,6 +93,7 @@ __all__ = [
     "Destination",
     "DestinationError",
     "DestinationExists",
+    "DestinationUnsound",
     "DestinationUnusable",
     "DirectoryFacts",
     "DiskFacts",

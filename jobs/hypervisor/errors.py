@@ -137,6 +137,16 @@ class DestinationUnusable(HypervisorError):
     remedy = "Check the path, its directory and the rights on the host."
 
 
+class DestinationUnsound(HypervisorError):
+    """What lies at the destination is not what was mirrored to; nothing was asked."""
+
+    cause = "The destination is not what was copied to any more."
+    remedy = (
+        "Do not pivot: cancel and copy again to a new destination. The guest is "
+        "unharmed as long as it mirrors."
+    )
+
+
 class PivotFailed(HypervisorError):
     """The destination failed while pivoting (9); the guest stays on its source."""
 

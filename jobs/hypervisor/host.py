@@ -23,6 +23,7 @@ from jobs.hypervisor.records import (
     Started,
 )
 from jobs.hypervisor.repair import repair_persistent
+from jobs.hypervisor.soundness import check_destination
 from jobs.hypervisor.sweep import Lend, observe_many, progress_many
 
 
@@ -80,6 +81,15 @@ class Hypervisor(Protocol):
 
     def set_speed(self, identity: Identity, bytes_per_second: int) -> int:
         """Limit the copy (0: no limit) and return the limit in force, in bytes/s."""
+
+    def check_destination(
+        self, identity: Identity, *, transient_pools: bool = False
+    ) -> None:
+        """Raise DestinationUnsound if the guest had better not run from there: the
+        file is gone, cut off or another one, or the destination takes no writes.
+
+        What no pool sees and no server tells passes.
+        """
 
     def pivot(self, identity: Identity) -> None:
         """Make the guest run on the destination; waits until it does.
@@ -187,6 +197,11 @@ class LibvirtHypervisor:
 
     def set_speed(self, identity: Identity, bytes_per_second: int) -> int:
         return blockcopy.set_speed(self._link, identity, bytes_per_second)
+
+    def check_destination(
+        self, identity: Identity, *, transient_pools: bool = False
+    ) -> None:
+        check_destination(self._link, identity, transient_pools=transient_pools)
 
     def pivot(self, identity: Identity) -> None:
         blockcopy.pivot(self._link, identity)
