@@ -186,8 +186,7 @@ def secret(alder: PrivateHost) -> str:
     return alder.define_secret(PASSPHRASE, USAGE)
 
 
-@pytest.mark.parametrize("format_", ["raw", "qcow2"])
-@pytest.mark.parametrize("named", ["uuid", "usage"])
+@pytest.mark.parametrize(("format_", "named"), [("raw", "uuid"), ("qcow2", "usage")])
 def test_luks(
     copying: Copying,
     tmp_path: Path,
