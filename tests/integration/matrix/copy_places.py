@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,13 @@ Make = Callable[[Ground, bool], Place]
 @dataclass(frozen=True)
 class Kind:
     """A kind of place. `reuse` says whether the reuse flag can be given ("may"), must
-    be, or makes no sense; `accepted` are the warnings that it has by its nature."""
+    be, or makes no sense; `slow` is what takes seconds to make; `accepted` are the
+    warnings that it has by its nature."""
 
     make: Make
     shallow: bool = False
     reuse: str = "no"
+    slow: bool = False
     accepted: frozenset[str] = frozenset()
 
 
@@ -141,8 +143,12 @@ def _part(path: Path | str, driver: str) -> list[str]:
 
 def _slice(ground: Ground, reused: bool) -> Place:
     path = ground.image("raw", 2 * SIZE)
-    part = {"slice_offset": MIB, "slice_size": SIZE}
-    return Place(Destination("file", str(path), "raw", **part), _part(path, "file"))
+    whole = Destination("file", str(path), "raw")
+    return Place(_sliced(whole), _part(path, "file"))
+
+
+def _sliced(whole: Destination) -> Destination:
+    return replace(whole, slice_offset=MIB, slice_size=SIZE)
 
 
 def _nbd(*, unix: bool, tls: bool = False) -> Make:
@@ -177,9 +183,8 @@ def _device(ground: Ground, reused: bool) -> Place:
 
 def _part_of_device(ground: Ground, reused: bool) -> Place:
     path = ground.device(2 * SIZE)
-    part = {"slice_offset": MIB, "slice_size": SIZE}
-    to = Destination("block", path, "raw", **part)
-    return Place(to, _part(path, "host_device"))
+    whole = Destination("block", path, "raw")
+    return Place(_sliced(whole), _part(path, "host_device"))
 
 
 def _large_device(ground: Ground, reused: bool) -> Place:
@@ -188,16 +193,16 @@ def _large_device(ground: Ground, reused: bool) -> Place:
 
 
 # What lies on a server or a device of no pool nobody can look up.
-UNSEEN = frozenset({"reused_is_there"})
+UNSEEN = frozenset({"reused_is_there", "reused_format_is_declared"})
 
 KINDS: dict[str, Kind] = {
     "file-raw": Kind(_file("raw"), reuse="may"),
     "file-qcow2": Kind(_file("qcow2"), shallow=True, reuse="may"),
     "volume-raw": Kind(_volume("raw")),
     "volume-qcow2": Kind(_volume("qcow2"), shallow=True),
-    "volume-luks": Kind(_volume("raw", encrypted=True)),
-    "luks-raw": Kind(_luks("raw")),
-    "luks-qcow2": Kind(_luks("qcow2")),
+    "volume-luks": Kind(_volume("raw", encrypted=True), slow=True),
+    "luks-raw": Kind(_luks("raw"), slow=True),
+    "luks-qcow2": Kind(_luks("qcow2"), slow=True),
     "file-slice": Kind(_slice, reuse="must"),
     "nbd-tcp": Kind(_nbd(unix=False), reuse="may", accepted=UNSEEN),
     "nbd-unix": Kind(_nbd(unix=True), reuse="may", accepted=UNSEEN),

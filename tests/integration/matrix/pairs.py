@@ -22,7 +22,7 @@ def pairwise(
         for pair in _pairs(one, factors[one], other, factors[other])
         if possible(dict(pair)) and _completed(dict(pair), factors, set(), possible)
     }
-    rows = []
+    rows: list[Row] = []
     while missing:
         # sorted: sets have no order of their own from run to run
         seed = dict(min(missing, key=lambda pair: sorted(pair)))
