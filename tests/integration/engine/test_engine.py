@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import actions, live, tasks
+from jobs import actions, live, starting, tasks
 from jobs.actor import SYSTEM, Actor
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import State, WhenReady
@@ -144,12 +145,28 @@ def test_speed_is_read_back(
 # --- What the host refuses, before anything is started -----------------------------
 
 
-def test_a_destination_that_exists(
-    make_disk: MakeDisk, workers: Workers, operator: Actor
+def just_before_the_call(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+) -> None:
+    """After the last look, when it is too late for preflight."""
+    write_intent = starting._write_intent
+
+    def late(*asked: Any) -> bool:
+        act()
+        return write_intent(*asked)
+
+    monkeypatch.setattr(starting, "_write_intent", late)
+
+
+def test_a_destination_that_appears_in_the_last_moment(
+    make_disk: MakeDisk,
+    workers: Workers,
+    operator: Actor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest, disk = make_disk(writing=False)
     path = Path(destination_of(guest).path)
-    path.write_text("somebody's file")
+    just_before_the_call(monkeypatch, lambda: path.write_text("somebody's file"))
     job = request(guest, disk, operator)
     workers.until(job, State.FAILED)
     assert job.libvirt_code == 67
@@ -159,11 +176,17 @@ def test_a_destination_that_exists(
     assert outcomes(job)[-1] == ("start", "failed", "system")
 
 
-def test_a_missing_directory(
-    make_disk: MakeDisk, workers: Workers, operator: Actor
+def test_a_directory_that_vanishes_in_the_last_moment(
+    make_disk: MakeDisk,
+    workers: Workers,
+    operator: Actor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest, disk = make_disk(writing=False)
-    wanted = Destination("file", str(guest.host.images / "no/such/x.qcow2"), "qcow2")
+    folder = guest.host.images / "brief"
+    folder.mkdir()
+    just_before_the_call(monkeypatch, folder.rmdir)
+    wanted = Destination("file", str(folder / "x.qcow2"), "qcow2")
     job = actions.request_copy(CopyRequest(disk, wanted), operator)
     workers.until(job, State.FAILED)
     assert job.libvirt_code == 38

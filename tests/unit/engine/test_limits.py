@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -80,8 +81,8 @@ def started(job: CopyJob, seconds: float) -> None:
 
 def standing(job: CopyJob, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let so much time pass between the last sweep and the next one."""
-    now = live.time.time()
-    monkeypatch.setattr(live.time, "time", lambda: now + seconds)
+    now = time.time()
+    monkeypatch.setattr("jobs.live.time.time", lambda: now + seconds)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -220,7 +221,7 @@ class TestSweep:
 @pytest.mark.usefixtures("redis")
 def test_the_last_rise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(live.time, "time", lambda: clock[0])
+    monkeypatch.setattr("jobs.live.time.time", lambda: clock[0])
     for at, current in ((1000.0, 5), (1010.0, 5), (1020.0, 7), (1030.0, 7)):
         clock[0] = at
         live.store_progress({1: Progress(current, 10, 0)})
