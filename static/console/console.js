@@ -116,7 +116,8 @@
 
   document.addEventListener("input", ({ target }) => {
     const form = target.closest?.("form[data-live]");
-    if (!form) return;
+    // Whether a warning is accepted, and why, changes nothing about the question.
+    if (!form || ["reason", "accepted"].includes(target.name)) return;
     htmx.trigger(form, "htmx:abort");
     form.querySelector("[data-key]")?.setAttribute("aria-busy", "true");
   });
