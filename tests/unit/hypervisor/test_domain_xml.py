@@ -58,7 +58,7 @@ def test_chain_that_never_ends() -> None:
 
 def test_mirror_under_way() -> None:
     assert xml.mirror(xml.disks(xml.parse(LIVE))["vda"]) == Mirror(
-        "copy", "", "/images/copy'<&.qcow2", "qcow2"
+        "copy", "", "/images/copy'<&.qcow2", "qcow2", "file"
     )
 
 
@@ -69,7 +69,7 @@ def test_mirror_that_is_ready(ready: str) -> None:
         "<source file='/b' index='2'/></mirror>"
     )
     mirror = xml.mirror(disk)
-    assert mirror == Mirror("copy", ready, "/b", "raw")
+    assert mirror == Mirror("copy", ready, "/b", "raw", "file")
     assert mirror.is_ready is (ready == "yes")
 
 
@@ -78,12 +78,14 @@ def test_mirror_to_a_network_destination() -> None:
         "<mirror type='network' job='copy'><format type='raw'/>"
         "<source protocol='nbd' name='x'><host name='h' port='1'/></source></mirror>"
     )
-    assert xml.mirror(disk) == Mirror("copy", "", "nbd://h:1/x", "raw")
+    assert xml.mirror(disk) == Mirror("copy", "", "nbd://h:1/x", "raw", "network")
 
 
 def test_mirror_in_the_moment_of_conclusion() -> None:
     """Seen for some milliseconds: neither a job nor a source."""
-    assert xml.mirror(only("<mirror type='file' job=''/>")) == Mirror("", "", "", "")
+    assert xml.mirror(only("<mirror type='file' job=''/>")) == Mirror(
+        "", "", "", "", "file"
+    )
 
 
 def test_mirror_of_old_hosts_has_only_attributes() -> None:
