@@ -74,15 +74,21 @@ def _settle_all(hypervisor: Hypervisor, jobs: list[CopyJob]) -> None:
     }
     began = timezone.now()
     seen = hypervisor.observe_many(list(by_domain))
-    told = hypervisor.progress_many(unsure, PROGRESS_SECONDS) if unsure else {}
+    told: Told = hypervisor.progress_many(unsure, PROGRESS_SECONDS) if unsure else {}
     calls.look_again()
     for uuid, of_domain in by_domain.items():
         observation = _observation(seen.get(uuid))
         for job in of_domain:
-            quiet = job.disk in unsure.get(uuid, ()) and uuid in told
+            quiet = _has_no_copy(told.get(uuid, {}), job.disk)
             look = Look(observation, began, job.pk in calls.running, quiet=quiet)
             if settle(hypervisor, job, look):
                 dispatch.call(job)
+
+
+def _has_no_copy(answer: Mapping[str, Progress | None], disk: str) -> bool:
+    """Whether QEMU said so. A start that took effect between the two questions has
+    one by now, though no mirror was seen."""
+    return disk in answer and answer[disk] is None
 
 
 def _by_domain(jobs: Iterable[CopyJob]) -> dict[str, list[CopyJob]]:

@@ -341,6 +341,29 @@ def test_a_call_that_the_host_is_still_at_is_waited_for(
     assert settled(killed).state == State.COPYING
 
 
+def test_a_call_that_takes_effect_between_two_questions(
+    killed: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No mirror was seen, the host was at it, and then QEMU answers."""
+    ask = alder.progress_many
+
+    def late(*asked: Any) -> Any:
+        monkeypatch.setattr(alder, "progress_many", ask)
+        alder.start(web, "vda", killed.target_destination, CopyOptions())
+        return ask(*asked)
+
+    monkeypatch.setattr(alder, "progress_many", late)
+    age(killed, 60)
+    workers.sweep()
+    assert settled(killed).state == State.STARTING
+    workers.sweep()
+    assert settled(killed).state == State.COPYING
+
+
 def test_a_running_call_is_not_disturbed(
     killed: CopyJob, alder: FakeHypervisor, workers: Workers
 ) -> None:
