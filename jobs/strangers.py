@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from jobs import live
 from jobs.hypervisor import DomainObservation, HypervisorError, Mirror
@@ -20,19 +20,22 @@ def foreign_copies() -> QuerySet[Disk]:
     """Return the disks that show a block job which is none of ours, as last seen.
 
     A mirror of ours that ended after its host was read still shows in the inventory.
+    Each has `active_job`, the number of the job of ours on the same disk, or None.
     """
     same_disk = CopyJob.objects.filter(
         host=OuterRef("domain__host"),
         domain_uuid=OuterRef("domain__uuid"),
         disk=OuterRef("target"),
-        destination=OuterRef("mirror"),
     )
     just_ended = Q(ended_at__gte=OuterRef("domain__seen_at"))
-    ours = same_disk.filter(Q(pk__in=CopyJob.objects.active()) | just_ended)
+    ours = same_disk.filter(destination=OuterRef("mirror")).filter(
+        Q(pk__in=CopyJob.objects.active()) | just_ended
+    )
     return (
         Disk.objects.filter(gone_at=None, domain__gone_at=None)
         .exclude(mirror="")
         .exclude(Exists(ours))
+        .annotate(active_job=Subquery(same_disk.active().values("pk")[:1]))
         .select_related("domain__host")
         .order_by("domain__host__name", "domain__name", "target")
     )

@@ -11,6 +11,7 @@ from jobs.actions.adoption import (
     adopt,
     adoption_consequence,
     adoption_why_not,
+    stranger_why_not,
 )
 from jobs.actions.copies import ask_check, request_copy
 from jobs.actions.hosts import save_host, sync_host, test_host
@@ -64,6 +65,7 @@ __all__ = [
     "save_host",
     "set_speed",
     "speed_why_not",
+    "stranger_why_not",
     "sync_host",
     "test_host",
     "withdraw_removal",

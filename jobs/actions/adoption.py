@@ -18,6 +18,19 @@ ADOPT_PERMISSION = "jobs.start_copyjob"
 
 def adoption_why_not(disk: Disk, actor: Actor | None = None) -> str:
     """Return why the copy on `disk` can't be adopted, or an empty string."""
+    ours = CopyJob.objects.active().filter(
+        host=disk.domain.host, domain_uuid=disk.domain.uuid, disk=disk.target
+    )
+    return stranger_why_not(disk, ours.values_list("pk", flat=True).first(), actor)
+
+
+def stranger_why_not(
+    disk: Disk, active_job: int | None, actor: Actor | None = None
+) -> str:
+    """Return the same without asking the database, for lists.
+
+    `active_job` is the number of the active job of ours on the disk.
+    """
     if actor is not None and not actor.may(ADOPT_PERMISSION):
         return "Your role does not allow you to adopt a copy."
     domain = disk.domain
@@ -27,11 +40,7 @@ def adoption_why_not(disk: Disk, actor: Actor | None = None) -> str:
         return f"It is no copy but a job of another kind ({disk.mirror_job})."
     if not domain.host.enabled:
         return f"{domain.host} is disabled; enable it first."
-    ours = CopyJob.objects.active().filter(
-        host=domain.host, domain_uuid=domain.uuid, disk=disk.target
-    )
-    job = ours.first()
-    return f"Job {job.pk} is on this disk already." if job else ""
+    return f"Job {active_job} is on this disk already." if active_job else ""
 
 
 def adoption_consequence(disk: Disk) -> str:

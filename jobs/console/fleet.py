@@ -21,11 +21,14 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from jobs.actor import Actor
 from jobs.audit import Outcome
 from jobs.console.storage import pool_of
+from jobs.console.strangers import Stranger, show_strangers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
 from jobs.preflight import why_not_copied
+from jobs.strangers import foreign_copies
 
 # How many ended jobs a host's or a domain's page shows.
 RECENT_JOBS = 20
@@ -194,7 +197,7 @@ class DiskCard:
     pool: StoragePool | None
     active: CopyJob | None
     ended: list[CopyJob] = field(default_factory=list)
-    foreign: str = ""
+    stranger: Stranger | None = None
     why_not: str = ""
 
     @property
@@ -203,13 +206,18 @@ class DiskCard:
         return [self.active] if self.active else []
 
 
-def disk_cards(domain: Domain) -> list[DiskCard]:
-    """Return the present disks of `domain` with chains, pools and jobs."""
+def disk_cards(domain: Domain, actor: Actor) -> list[DiskCard]:
+    """Return the present disks of `domain` with chains, pools, jobs and strangers."""
     disks = present_disks().filter(domain=domain).prefetch_related("chain")
     pools = list(domain.host.pools.filter(gone_at=None))
     jobs = domain.jobs.all()
     active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
-    cards = [_card(domain, disk, pools, active, list(ended)) for disk in disks]
+    found = foreign_copies().filter(domain=domain)
+    strangers = {each.disk.pk: each for each in show_strangers(found, actor)}
+    cards = [
+        _card(domain, disk, pools, active, list(ended), strangers.get(disk.pk))
+        for disk in disks
+    ]
     return sorted(cards, key=lambda card: card.disk.device in REMOVABLE)
 
 
@@ -219,6 +227,7 @@ def _card(
     pools: list[StoragePool],
     active: list[CopyJob],
     ended: list[CopyJob],
+    stranger: Stranger | None,
 ) -> DiskCard:
     disk.domain = domain
     mine = next((job for job in active if job.disk == disk.target), None)
@@ -232,21 +241,9 @@ def _card(
         pool=pool_of(disk.source, pools),
         active=mine,
         ended=before,
-        foreign=foreign_mirror(disk, [*before, *([mine] if mine else [])]),
+        stranger=stranger,
         why_not=copy_why_not(disk, mine),
     )
-
-
-def foreign_mirror(disk: Disk, ours: Iterable[CopyJob]) -> str:
-    """Return the destination of a copy on `disk` that was not started here, or "".
-
-    A job of ours that ended after the inventory was read still shows in it.
-    """
-    for job in ours:
-        just_ended = job.ended_at is not None and job.ended_at >= disk.domain.seen_at
-        if job.destination == disk.mirror and (job.active or just_ended):
-            return ""
-    return disk.mirror
 
 
 def copy_why_not(disk: Disk, active: CopyJob | None) -> str:

@@ -170,8 +170,10 @@ class ShownJob:
 
     @property
     def ran_for(self) -> float | None:
-        """Seconds from the start to the end; None unless both happened."""
+        """Seconds from the start to the end; None unless both are known."""
         if self.job.started_at is None or self.job.ended_at is None:
+            return None
+        if self.job.adopted_at is not None:
             return None
         return (self.job.ended_at - self.job.started_at).total_seconds()
 
@@ -256,6 +258,12 @@ class ShownJob:
     def bandwidth_field(self) -> str:
         """Return the bandwidth as one would type it, exactly."""
         return bandwidth_field(self.job.bandwidth)
+
+    @property
+    def bandwidth_known(self) -> bool:
+        """Whether the bandwidth was asked for here, or has been seen on the host."""
+        seen = self.progress is not None or self.job.bandwidth > 0
+        return self.job.adopted_at is None or seen
 
     @property
     def bandwidth_read_back(self) -> int | None:

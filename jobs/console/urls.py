@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from jobs.console.views import (
     account,
+    adoption,
     audit,
     copy,
     fleet,
@@ -32,6 +33,7 @@ urlpatterns: list[URLPattern] = [
     path("domains/<int:pk>/", fleet.domain, name="domain"),
     path("copy/", copy.copy_new, name="copy-new"),
     path("disks/<int:pk>/copy/", copy.disk_copy, name="disk-copy"),
+    path("disks/<int:pk>/adopt/", adoption.adopt, name="disk-adopt"),
     path("leftovers/", leftovers.leftovers, name="leftovers"),
     path("leftovers/<int:pk>/<slug:act>/", leftovers.act, name="leftover-act"),
     path("audit/", audit.audit, name="audit"),

@@ -20,9 +20,10 @@ def kind(destination: Destination) -> str:
     if destination.kind == "network":
         name = _PROTOCOLS.get(destination.protocol or "", "network")
         return f"{name} with TLS" if destination.tls else name
-    if destination.kind == "volume":
+    if destination.kind == "volume" and destination.volume:
         return f"volume {destination.volume} in the pool {destination.pool}"
-    return {"file": "file", "block": "block device"}[destination.kind]
+    # An adopted copy may go anywhere that libvirt has a word for.
+    return "block device" if destination.kind == "block" else destination.kind
 
 
 def details(destination: Destination) -> list[tuple[str, str]]:

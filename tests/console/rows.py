@@ -13,7 +13,7 @@ from django.utils import timezone
 from jobs import live
 from jobs.hypervisor import Progress
 from jobs.lifecycle import ENDED, State
-from jobs.models import CopyJob, Disk, Host
+from jobs.models import CopyJob, Disk, Host, Leftover
 from tests.console.fleet_rows import add_disk, add_domain, add_job
 
 SYNCED = {State.MIRRORING, State.PIVOTING, State.FINISHING, State.PIVOTED, State.COPIED}
@@ -31,6 +31,28 @@ def job_in(state: State, disk: Disk, **fields: Any) -> CopyJob:
     if state in ENDED:
         fields.setdefault("ended_at", now - timedelta(minutes=1))
     return add_job(disk, state, **fields)
+
+
+def add_leftover(disk: Disk, **fields: Any) -> Leftover:
+    """Add a measured leftover of a job that was pivoted, on `disk`'s host."""
+    now = timezone.now()
+    number = Leftover.objects.count()
+    job = fields.pop("job", None) or job_in(
+        State.PIVOTED, disk, destination=f"/srv/images/new-{number}.qcow2"
+    )
+    return Leftover.objects.create(
+        **{
+            "host": disk.domain.host,
+            "job": job,
+            "host_name": disk.domain.host.name,
+            "kind": Leftover.Kind.SOURCE,
+            "location": f"/srv/images/old-{number}.qcow2",
+            "storage_kind": "file",
+            "bytes": 3 * 2**30,
+            "measured_at": now,
+            **fields,
+        }
+    )
 
 
 def many_jobs(host: Host, state: State, count: int) -> list[CopyJob]:

@@ -139,4 +139,4 @@ class TestDomain:
             ChainLink.objects.create(disk=more, depth=1, location="/b", kind="file")
             add_job(more)
             add_job(more, State.COPIED)
-        assert queries_of(client, address) == one <= 12
+        assert queries_of(client, address) == one <= 13

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,31 +15,9 @@ from jobs.lifecycle import State
 from jobs.models import AuditEntry, Disk, Host, Leftover
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
-from tests.console.rows import job_in, queries_of, text_of
+from tests.console.rows import add_leftover, job_in, queries_of, text_of
 
 PAGE = "/leftovers/"
-
-
-def add_leftover(disk: Disk, **fields: Any) -> Leftover:
-    """Add a measured leftover of a job that was pivoted, on `disk`'s host."""
-    now = timezone.now()
-    number = Leftover.objects.count()
-    job = fields.pop("job", None) or job_in(
-        State.PIVOTED, disk, destination=f"/srv/images/new-{number}.qcow2"
-    )
-    return Leftover.objects.create(
-        **{
-            "host": disk.domain.host,
-            "job": job,
-            "host_name": disk.domain.host.name,
-            "kind": Leftover.Kind.SOURCE,
-            "location": f"/srv/images/old-{number}.qcow2",
-            "storage_kind": "file",
-            "bytes": 3 * 2**30,
-            "measured_at": now,
-            **fields,
-        }
-    )
 
 
 @pytest.fixture

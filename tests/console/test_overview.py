@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from jobs.lifecycle import State, WhenReady
-from jobs.models import Disk, Host
+from jobs.models import CopyJob, Disk, Host
 from tests.conftest import signed_in
-from tests.console.rows import job_in, many_jobs, queries_of, seen, text_of
+from tests.console.rows import (
+    add_leftover,
+    job_in,
+    many_jobs,
+    queries_of,
+    seen,
+    text_of,
+)
 
 
 def test_the_ladder(olga: User, victor: User, otto: User) -> None:
@@ -90,10 +98,57 @@ def test_a_host_that_nobody_looks_at_is_said_too(
 
 
 def test_ended_jobs_say_how_and_when(olga: User, disk: Disk) -> None:
-    job_in(State.FAILED, disk)
+    job_in(State.CANCELLED, disk)
     page = text_of(signed_in(olga).get("/"))
     assert "Ended lately" in page
     assert "1 min ago</time>, took 19:00" in page
+
+
+def test_a_failure_is_news_for_a_day(olga: User, host: Host) -> None:
+    failed = many_jobs(host, State.FAILED, 1)[0]
+    lost, before = many_jobs(host, State.LOST, 2)
+    CopyJob.objects.filter(pk=failed.pk).update(failure="No <b>room</b>.")
+    yesterday = timezone.now() - timedelta(days=1, minutes=1)
+    CopyJob.objects.filter(pk=before.pk).update(ended_at=yesterday)
+    news, ended = text_of(signed_in(olga).get("/")).split('id="ended"')
+    assert news.index('id="failed"') < news.index('id="running"')
+    assert f'id="failed-{failed.pk}"' in news
+    assert f'id="failed-{lost.pk}"' in news
+    assert "No &lt;b&gt;room&lt;/b&gt;." in news
+    assert f'id="row-{before.pk}"' in ended
+    assert f'id="row-{failed.pk}"' not in ended
+
+
+def test_many_failures_are_cut_short(
+    olga: User, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.console.views.overview.MOST_FAILED", 2)
+    many_jobs(host, State.FAILED, 2)
+    assert "there are more" not in text_of(signed_in(olga).get("/"))
+    many_jobs(host, State.FAILED, 1)
+    page = text_of(signed_in(olga).get("/"))
+    assert page.count('id="failed-') == 3  # two rows and the heading
+    assert "there are more" in page
+
+
+def test_leftovers_are_one_line_with_their_sum(olga: User, disk: Disk) -> None:
+    assert 'id="left"' not in text_of(signed_in(olga).get("/"))
+    add_leftover(disk)
+    page = text_of(signed_in(olga).get("/"))
+    assert "<strong>3 GiB</strong> behind, in 1 leftover." in page
+    job = add_leftover(disk).job
+    add_leftover(disk, job=job, bytes=None)
+    add_leftover(disk, job=job, removed_at=timezone.now())
+    page = text_of(signed_in(olga).get("/"))
+    assert "<strong>6 GiB</strong> behind, in 3 leftovers, 1 of them not" in page
+    assert '<a href="/leftovers/">Show leftovers</a>' in page
+
+
+def test_leftovers_that_nobody_measured_yet(olga: User, disk: Disk) -> None:
+    add_leftover(disk, bytes=None)
+    assert "something behind that is not measured yet, in 1 leftover." in text_of(
+        signed_in(olga).get("/")
+    )
 
 
 def test_the_fragment_is_the_page_s_own(olga: User, disk: Disk) -> None:
@@ -112,4 +167,4 @@ def test_more_jobs_take_no_more_queries(olga: User, host: Host) -> None:
     few = queries_of(client, "/")
     for state in (State.COPYING, State.MIRRORING, State.PIVOTED):
         many_jobs(host, state, 6)
-    assert queries_of(client, "/") == few <= 12
+    assert queries_of(client, "/") == few <= 15

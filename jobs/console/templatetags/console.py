@@ -36,6 +36,7 @@ SECTIONS = {
     "host-edit": "hosts",
     "domain": "domains",
     "disk-copy": "domains",
+    "disk-adopt": "domains",
     "copy-new": "domains",
     "leftover-act": "leftovers",
 }

@@ -21,7 +21,9 @@ from jobs.console import fleet
 from jobs.console.forms import ADDRESS_FIELDS, HostForm
 from jobs.console.page import Request, needs, show
 from jobs.console.storage import pools_of
+from jobs.console.strangers import show_strangers
 from jobs.models import CopyJob, Domain, Host, Site
+from jobs.strangers import foreign_copies
 
 PER_PAGE = 50
 
@@ -62,6 +64,9 @@ def host(request: Request, pk: int) -> HttpResponse:
             "per_page": PER_PAGE,
             "active_jobs": jobs.active(),
             "ended_jobs": jobs.recently_ended()[: fleet.RECENT_JOBS],
+            "strangers": show_strangers(
+                foreign_copies().filter(domain__host=host), from_request(request)
+            ),
             "asked": fleet.last_test(host),
             "topics": f"host-{host.pk}",
         },
@@ -175,7 +180,7 @@ def domain(request: Request, pk: int) -> HttpResponse:
         {
             "domain": domain,
             "host": domain.host,
-            "cards": fleet.disk_cards(domain),
+            "cards": fleet.disk_cards(domain, from_request(request)),
             "topics": f"domain-{domain.pk} host-{domain.host_id}",
             "gone": domain.disks.exclude(gone_at=None).order_by("target"),
         },

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from jobs.actor import Actor, from_request
+from jobs.console.ledger import total_of
 from jobs.console.page import Request, needs, show
 from jobs.console.shown import ShownJob, show_jobs
+from jobs.console.strangers import show_strangers
 from jobs.lifecycle import ACTIVE, State, WhenReady
-from jobs.models import CopyJob, Domain, Host
+from jobs.models import CopyJob, Domain, Host, Leftover
 from jobs.models.job import CopyJobQuerySet
+from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
 MOST_JOBS = 20
 MOST_ENDED = 8
+MOST_FAILED = 8
+MOST_STRANGERS = 8
 MOST_HOSTS = 8
 
+# How long a failure is news.
+FAILURE_IS_NEWS = timedelta(days=1)
+
+FAILURES = (State.FAILED, State.LOST)
 WAITING = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
 
 
 @require_safe
 @needs("jobs.view_copyjob")
 def overview(request: Request) -> HttpResponse:
-    """Show what needs a decision, what runs, what ended, and the hosts in brief."""
+    """Show what needs a person, what runs, what ended, and the hosts in brief."""
     actor = from_request(request)
     context: dict[str, Any] = {
         "waiting": shown(CopyJob.objects.waiting().order_by("ready_at"), actor),
+        **needs_a_look(actor),
         "running": shown(in_flight(), actor),
-        "ended": shown(CopyJob.objects.recently_ended(), actor, MOST_ENDED),
+        "ended": shown(
+            CopyJob.objects.recently_ended().exclude(news()), actor, MOST_ENDED
+        ),
         "counts": job_counts(),
         "hosts": hosts_in_brief(),
         "host_counts": host_counts(),
@@ -39,6 +53,25 @@ def overview(request: Request) -> HttpResponse:
     if not CopyJob.objects.exists():
         context["steps"] = first_steps(context["host_counts"])
     return show(request, "console/overview.html", context)
+
+
+def needs_a_look(actor: Actor) -> dict[str, Any]:
+    """Return what somebody should look at besides the decisions; three queries."""
+    strangers = list(foreign_copies()[: MOST_STRANGERS + 1])
+    failed = list(CopyJob.objects.recently_ended().filter(news())[: MOST_FAILED + 1])
+    return {
+        "strangers": show_strangers(strangers[:MOST_STRANGERS], actor),
+        "more_strangers": len(strangers) > MOST_STRANGERS,
+        "failed": failed[:MOST_FAILED],
+        "more_failed": len(failed) > MOST_FAILED,
+        "left": total_of(Leftover.objects.filter(removed_at=None)),
+    }
+
+
+def news() -> Q:
+    """Return what makes a job one whose failure is news."""
+    since = timezone.now() - FAILURE_IS_NEWS
+    return Q(state__in=FAILURES, ended_at__gte=since)
 
 
 def in_flight() -> CopyJobQuerySet:
