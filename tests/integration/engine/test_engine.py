@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from jobs import actions, live, starting, tasks
 from jobs.actor import SYSTEM, Actor
-from jobs.hypervisor import CopyOptions, Destination
+from jobs.hypervisor import CopyOptions, Destination, Server, connection
 from jobs.lifecycle import State, WhenReady
 from jobs.models import AuditEntry, CopyJob, Disk, Host
+from jobs.models.host import address_policy
 from jobs.preflight import CopyRequest
+from jobs.resolve import START_SENT_SECONDS
 from lab.guest import Guest
 from lab.host import PrivateHost
+from lab.nbd import NbdServer
 from tests.conftest import actor_of
 from tests.integration.engine.conftest import MakeDisk
 from tests.workers import Workers
@@ -298,18 +305,70 @@ def test_an_intent_that_nobody_carried_out_is_carried_out(
     assert [outcome for _, outcome, _ in outcomes(job)].count("done") == 2
 
 
+def killed_in_start(job: CopyJob, guest: Guest, disk: Disk, seconds: float) -> None:
+    """Its worker was killed so long ago, after the intent and about the call."""
+    CopyJob.objects.filter(pk=job.pk).update(
+        state=State.STARTING,
+        libvirt_id=guest.domain_id,
+        source=disk.source,
+        started_at=timezone.now() - timedelta(seconds=seconds),
+    )
+
+
 def test_a_start_that_died_before_its_call_says_so(
     make_disk: MakeDisk, workers: Workers, operator: Actor
 ) -> None:
+    """Within ten seconds, since the host is seen to be at nothing."""
     guest, disk = make_disk(writing=False)
     job = request(guest, disk, operator)
     workers.inbox.clear()
-    CopyJob.objects.filter(pk=job.pk).update(
-        state=State.STARTING, libvirt_id=guest.domain_id, source=disk.source
-    )
-    workers.until(job, State.FAILED)
+    killed_in_start(job, guest, disk, START_SENT_SECONDS - 1)
+    workers.sweep()
+    job.refresh_from_db()
+    assert job.state == State.STARTING
+    workers.until(job, State.FAILED, timeout=3)
     assert "did not begin" in job.failure
     assert not Path(job.destination).exists()
+
+
+def test_a_start_that_the_host_is_still_at_is_waited_for(
+    make_disk: MakeDisk, workers: Workers, operator: Actor, tmp_path: Path
+) -> None:
+    """Its worker was killed over the call, which a hung server holds up."""
+    guest, disk = make_disk(writing=False)
+    image = tmp_path / "export"
+    subprocess.run(["truncate", "-s", "64M", image], check=True)
+    with NbdServer(tmp_path / "nbd", image, export="web", unix=True) as server:
+        to = Destination(
+            "network",
+            format="raw",
+            protocol="nbd",
+            name="web",
+            servers=(Server(socket=server.socket),),
+        )
+        server.freeze()
+        accepted = frozenset({"reused_is_there"})
+        wanted = CopyRequest(disk, to, accepted=accepted, reason="made for it")
+        job = actions.request_copy(wanted, operator)
+        workers.inbox.clear()
+        call = threading.Thread(target=start_on_host, args=(disk.domain.host, job))
+        call.start()
+        time.sleep(1)
+        killed_in_start(job, guest, disk, 30)
+        for _ in range(3):
+            workers.sweep()
+            job.refresh_from_db()
+            assert job.state == State.STARTING, "the host has not answered yet"
+        server.thaw()
+        call.join()
+        workers.until(job, State.MIRRORING)
+        guest.destroy()
+
+
+def start_on_host(host: Host, job: CopyJob) -> None:
+    """The call of a worker that nobody hears of any more."""
+    with connection(host.address, address_policy()) as hypervisor:
+        hypervisor.start(job.domain_uuid, job.disk, job.target_destination, job.options)
 
 
 def test_a_persistent_definition_that_names_a_third_file_is_flagged(
