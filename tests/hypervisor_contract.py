@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from jobs.hypervisor import (
+    AgentUnavailable,
     CopyOptions,
     Destination,
     DestinationError,
@@ -19,6 +20,7 @@ from jobs.hypervisor import (
     DiskNotFound,
     DomainNotFound,
     DomainNotRunning,
+    DomainObservation,
     Hypervisor,
     Identity,
     IdentityMismatch,
@@ -60,6 +62,17 @@ def start_and_wait(rig: Rig) -> Identity:
 
 
 class HypervisorContract:
+    def test_a_guest_without_an_agent(self, rig: Rig) -> None:
+        for verb in (rig.hypervisor.freeze, rig.hypervisor.thaw):
+            with pytest.raises(AgentUnavailable):
+                verb(rig.uuid)
+
+    def test_a_guest_that_is_off_has_nothing_to_freeze(self, rig: Rig) -> None:
+        rig.power_off()
+        for verb in (rig.hypervisor.freeze, rig.hypervisor.thaw):
+            with pytest.raises(DomainNotRunning):
+                verb(rig.uuid)
+
     def test_what_starting_says(self, rig: Rig) -> None:
         before = rig.hypervisor.observe(rig.uuid)
         destination = rig.destination("copy")
@@ -91,8 +104,10 @@ class HypervisorContract:
         identity = start(rig)
         seen = rig.hypervisor.observe_many([rig.uuid, NOWHERE])
         assert list(seen) == [rig.uuid]
-        assert seen[rig.uuid].domain_id == identity.domain_id
-        mirror = seen[rig.uuid].disks[rig.disk].mirror
+        domain = seen[rig.uuid]
+        assert isinstance(domain, DomainObservation)
+        assert domain.domain_id == identity.domain_id
+        mirror = domain.disks[rig.disk].mirror
         assert mirror is not None
         assert mirror.destination == identity.destination
         told = rig.hypervisor.progress_many({rig.uuid: [rig.disk], NOWHERE: ["vda"]}, 5)
@@ -106,6 +121,7 @@ class HypervisorContract:
         assert rig.hypervisor.observe_many([rig.uuid])
         rig.hypervisor.pivot(identity)
         seen = rig.hypervisor.observe_many([rig.uuid])[rig.uuid]
+        assert isinstance(seen, DomainObservation)
         disk = seen.disks[rig.disk]
         assert disk.source == disk.persistent_source == identity.destination
         assert (disk.mirror, seen) == (None, rig.hypervisor.observe(rig.uuid))

@@ -11,7 +11,6 @@ import pytest
 from jobs.hypervisor import (
     AgentUnavailable,
     Destination,
-    DomainNotRunning,
     Hypervisor,
     Refused,
 )
@@ -82,12 +81,3 @@ def test_a_guest_without_an_agent(
     assert "qemu-guest-agent" in told.value.remedy
     with pytest.raises(AgentUnavailable):
         hypervisor.thaw(guest.uuid)
-
-
-def test_a_guest_that_is_off(
-    make_guest: MakeGuest, alder: PrivateHost, hypervisor: Hypervisor
-) -> None:
-    guest = make_guest(alder, start=False)
-    for verb in (hypervisor.freeze, hypervisor.thaw):
-        with pytest.raises(DomainNotRunning):
-            verb(guest.uuid)
