@@ -72,7 +72,8 @@ def _store_domains(host: Host, inventory: Inventory, now: datetime) -> None:
         update_conflicts=True,
         unique_fields=["host", "uuid"],
         update_fields=[
-            *("name", "libvirt_id", "state", "persistent", "seen_at", "gone_at"),
+            *("name", "libvirt_id", "state", "persistent", "unaccounted"),
+            *("seen_at", "gone_at"),
         ],
     )
     # A domain that did not answer in time is not gone; nothing new is known of it.
@@ -94,6 +95,7 @@ def _domain_row(host: Host, facts: DomainFacts, now: datetime) -> Domain:
         libvirt_id=facts.domain_id,
         state=facts.state,
         persistent=facts.persistent,
+        unaccounted=facts.unaccounted,
         seen_at=now,
         gone_at=None,
     )

@@ -213,7 +213,18 @@ def proof(leftover: Leftover) -> list[str]:
             f"What lies below {disk.source} of {disk.domain} is not known."
             for disk in _hiding()
         ),
+        *_orphan(leftover),
     ]
+
+
+def _orphan(leftover: Leftover) -> Iterator[str]:
+    """A guest that libvirt may have lost is in no definition where it runs."""
+    domain = leftover.job.domain
+    if leftover.kind == Leftover.Kind.UNCERTAIN and domain.unaccounted:
+        yield (
+            f"libvirt may have lost {domain.name} while it runs, from either file. "
+            "Make sure on the host that no QEMU process of it does, and start it."
+        )
 
 
 def hosts_to_tell(leftover: Leftover) -> QuerySet[Host]:

@@ -145,8 +145,11 @@ def _settle(record: Record, observation: DomainObservation | Gone) -> Decision:
         return _run_over(record, "The domain no longer exists on the host.")
     disk = observation.disks.get(record.disk)
     if observation.domain_id is None:
+        named = disk.persistent_source if disk else None
+        if observation.unaccounted and named != record.destination:
+            return _unaccounted(record)
         reason = "The guest stopped; block copies end with their guest."
-        return _run_over(record, reason, disk.persistent_source if disk else None)
+        return _run_over(record, reason, named)
     if record.libvirt_id is not None and observation.domain_id != record.libvirt_id:
         reason = "The guest was restarted; block copies end with their guest."
         return _run_over(record, reason, _both(observation, disk) if disk else None)
@@ -381,6 +384,20 @@ def _run_over(record: Record, reason: str, named: str | None = None) -> Decision
             Side.UNKNOWN,
         )
     return _lost(reason)
+
+
+def _unaccounted(record: Record) -> Decision:
+    """libvirt may have lost the domain: killed in a pivot, its daemon does that."""
+    if record.state == State.FINISHING and record.last_event == "canceled":
+        return _finished(record)
+    return _lost(
+        "libvirt says that the guest is off and does not know why. Its daemon was "
+        "restarted meanwhile and may have lost a guest that still runs.",
+        "Do not start the guest and touch neither file: first make sure on the host "
+        "that no QEMU process of it runs (ps), and if one does, shut the guest down "
+        "from inside. Then compare source and destination.",
+        Side.UNKNOWN,
+    )
 
 
 def _lost(reason: str, remedy: str = COPY_AGAIN, side: Side = Side.SOURCE) -> Decision:

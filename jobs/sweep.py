@@ -83,12 +83,39 @@ def _settle_all(hypervisor: Hypervisor, jobs: list[CopyJob]) -> None:
             look = Look(observation, began, job.pk in calls.running, quiet=quiet)
             if settle(hypervisor, job, look):
                 dispatch.call(job)
+            if isinstance(observation, DomainObservation):
+                _note_definition(job, observation)
 
 
 def _has_no_copy(answer: Mapping[str, Progress | None], disk: str) -> bool:
     """Whether QEMU said so. A start that took effect between the two questions has
     one by now, though no mirror was seen."""
     return disk in answer and answer[disk] is None
+
+
+def _note_definition(job: CopyJob, domain: DomainObservation) -> None:
+    """Say loudly, once, that the guest is gone for good when it stops.
+
+    libvirt lets a domain be undefined in the middle of a copy.
+    """
+    undefined = bool(job.transient_job) and not domain.persistent
+    if not undefined or domain.domain_id is None or not job.active:
+        return
+    message = (
+        "The domain's persistent definition was removed during the copy: when the "
+        "guest stops, the host forgets it. Define it again (virsh dumpxml, virsh "
+        "define) before that. Not by this console."
+    )
+    if message in job.flagged:
+        return
+    flagged = f"{job.flagged} {message}".strip()
+    same = CopyJob.objects.filter(pk=job.pk, flagged=job.flagged)
+    with transaction.atomic():
+        if same.update(flagged=flagged) != 1:
+            return
+        tell(job, message, actor=SYSTEM, level=Level.WARNING)
+        audit.record(SYSTEM, "flag", job, audit.Outcome.DONE, detail=message)
+    job.flagged = flagged
 
 
 def _by_domain(jobs: Iterable[CopyJob]) -> dict[str, list[CopyJob]]:

@@ -92,6 +92,7 @@ class FakeDomain:
     backup: bool = False
     file_systems: int | None = None  # those of a guest with an agent
     frozen: bool = False
+    unaccounted: bool = False
 
 
 @dataclass
@@ -244,6 +245,7 @@ class FakeHypervisor(FakeStorage):
                 for disk in domain.disks.values()
             },
             stuck=stuck,
+            unaccounted=domain.unaccounted,
         )
 
     def start(

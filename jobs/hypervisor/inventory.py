@@ -27,6 +27,7 @@ from jobs.hypervisor.observation import (
     QEMU_SECONDS,
     persistent_sources,
     state_name,
+    unaccounted,
 )
 from jobs.hypervisor.pools import pools
 from jobs.hypervisor.records import DiskFacts, DomainFacts, HostFacts, Inventory
@@ -107,6 +108,7 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
         domain_id=number,
         state=state_name(state[0]),
         state_reason=state[1],
+        unaccounted=unaccounted(*state),
         persistent=lasting is not None,
         disks=tuple(disks),
     )

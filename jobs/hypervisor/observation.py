@@ -62,7 +62,7 @@ _Look = tuple[libvirt.virDomain, DomainObservation]
 
 
 def _observe(domain: libvirt.virDomain) -> DomainObservation:
-    state = domain.state()[0]
+    state, reason = domain.state()
     live = domain_xml.parse(domain.XMLDesc())
     persistent = bool(domain.isPersistent())
     lasting = persistent_sources(domain, live) if persistent else {}
@@ -71,6 +71,7 @@ def _observe(domain: libvirt.virDomain) -> DomainObservation:
         name=domain.name(),
         domain_id=domain_xml.domain_id(live),
         state=state_name(state),
+        unaccounted=unaccounted(state, reason),
         persistent=persistent,
         disks={
             target: replace(disk, persistent_source=lasting.get(target))
@@ -122,6 +123,12 @@ def persistent_sources(domain: libvirt.virDomain, live: Element) -> dict[str, st
         lasting = domain_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     disks = domain_xml.disks(lasting)
     return {target: domain_xml.source(disk) for target, disk in disks.items()}
+
+
+def unaccounted(state: int, reason: int) -> bool:
+    """See DomainObservation."""
+    unknown = libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN
+    return (state, reason) == (libvirt.VIR_DOMAIN_SHUTOFF, unknown)
 
 
 def state_name(state: int) -> str:

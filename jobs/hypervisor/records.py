@@ -80,7 +80,10 @@ class DiskFacts:
 
 @dataclass(frozen=True)
 class DomainFacts:
-    """One domain. `domain_id` numbers this run of it; None while it is off."""
+    """One domain. `domain_id` numbers this run of it; None while it is off.
+
+    `unaccounted` as in DomainObservation.
+    """
 
     uuid: str
     name: str
@@ -89,6 +92,7 @@ class DomainFacts:
     state_reason: int
     persistent: bool
     disks: tuple[DiskFacts, ...] = ()
+    unaccounted: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,9 @@ class DomainObservation:
 
     `stuck` says that its QEMU does not answer at present, so that no progress is
     known; sources and mirrors, which the daemon knows itself, are right all the same.
+    `unaccounted` says that libvirt calls it off and does not know why: so it calls what
+    was off when its daemon was started, and also a domain that it lost, being killed in
+    a pivot, although its QEMU still runs.
     """
 
     uuid: str
@@ -159,6 +166,7 @@ class DomainObservation:
     persistent: bool
     disks: dict[str, DiskObservation] = field(default_factory=dict)
     stuck: bool = False
+    unaccounted: bool = False
 
 
 @dataclass(frozen=True)

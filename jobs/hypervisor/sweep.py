@@ -30,6 +30,7 @@ from jobs.hypervisor.observation import (
     disks_seen,
     progress_of_disk,
     state_name,
+    unaccounted,
 )
 from jobs.hypervisor.records import DiskObservation, DomainObservation, Progress
 from jobs.hypervisor.translation import translated
@@ -52,7 +53,8 @@ REMEMBERED = 4096
 class _Known:
     """What the daemon's lists tell of a domain."""
 
-    state: str
+    state: int
+    reason: int
     persistent: bool
 
 
@@ -108,7 +110,9 @@ def _list(connection: libvirt.virConnect) -> dict[str, _Known]:
     )
     return {
         (uuid := domain.UUIDString()): _Known(
-            state_name(found.get("state.state", 0)), uuid in lasting
+            found.get("state.state", 0),
+            found.get("state.reason", 0),
+            uuid in lasting,
         )
         for domain, found in stats
     }
@@ -149,7 +153,8 @@ def _observe(domain: libvirt.virDomain, uuid: str, known: _Known) -> DomainObser
         uuid=uuid,
         name=domain.name(),
         domain_id=live.domain_id,
-        state=known.state,
+        state=state_name(known.state),
+        unaccounted=unaccounted(known.state, known.reason),
         persistent=known.persistent,
         disks=disks,
     )

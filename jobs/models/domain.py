@@ -22,6 +22,8 @@ class Domain(models.Model):
     libvirt_id = models.IntegerField(null=True)
     state = models.CharField(max_length=16)
     persistent = models.BooleanField()
+    # libvirt says that it is off and not why: it may have lost a guest that still runs.
+    unaccounted = models.BooleanField(default=False)
     seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 
