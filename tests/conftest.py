@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.utils import timezone
 
 from jobs import live
@@ -42,6 +44,31 @@ def _flush_empties_the_audit_log() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", execute_sql_flush)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database; on SQLite a test without a transaction ends with a fresh copy.
+
+    To flush it and make its permissions and roles anew takes a hundred times as long.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with (
+        closing(sqlite3.connect(":memory:")) as fresh,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        with django_db_blocker.unblock():
+            connection.ensure_connection()
+            connection.connection.backup(fresh)
+
+        def restore(_: TransactionTestCase) -> None:
+            connection.ensure_connection()
+            fresh.backup(connection.connection)
+
+        patch.setattr(TransactionTestCase, "_fixture_teardown", restore)
         yield
 
 
