@@ -43,7 +43,7 @@ PLACES = (
     *("job on a silent host", "silent host", "host", "edit a host", "domain"),
     *("odd domain", "copy this disk", "confirm a pivot", "confirm a cancel"),
     *("copy to a volume", "copy to the network", "copy by raw XML"),
-    "confirm a finish",
+    *("confirm a finish", "confirm an adoption", "adopted"),
 )
 
 # What reaches beyond the edge of a page that can be pushed sideways.
@@ -100,6 +100,8 @@ def furnish(page: Page, make: MakeGuest, birch: PrivateHost) -> Furniture:
     at["copying"] = start(page, make(), bandwidth=acts.SLOW)
     at["confirm a cancel"] = f"{at['copying']}cancel/"
     at["odd domain"] = odd_domain(page, make(), at["host"])
+    at["confirm an adoption"] = adoption(page)
+    at["adopted"] = adopted(page, make())
     return at | ended_jobs(page, make)
 
 
@@ -117,9 +119,8 @@ def host_of(page: Page) -> str:
 
 def odd_domain(page: Page, guest: Guest, host: str) -> str:
     """A domain with somebody else's copy, whose next boot would use another file."""
+    begin_by_virsh(guest)
     source = guest.source()
-    mirror = ("--dest", f"{source}.foreign", "--format", "qcow2", "--transient-job")
-    guest.host.virsh("blockcopy", guest.name, "vda", *mirror)
     definition = guest.host.virsh("dumpxml", "--inactive", guest.name)
     other = definition.replace(source, f"{source}.old")
     guest.host.virsh("define", "/dev/stdin", text=other)
@@ -131,6 +132,30 @@ def odd_domain(page: Page, guest: Guest, host: str) -> str:
     expect(page.get_by_text("Foreign copy, not started here:")).to_be_visible()
     expect(page.get_by_text("The next boot would use another file.")).to_be_visible()
     return address
+
+
+def begin_by_virsh(guest: Guest) -> None:
+    """A copy that the console knows nothing of."""
+    place = f"{guest.source()}.foreign"
+    mirror = ("--dest", place, "--format", "qcow2", "--transient-job")
+    guest.host.virsh("blockcopy", guest.name, "vda", *mirror)
+
+
+def adoption(page: Page) -> str:
+    """The question whether to adopt what the open page of a domain shows."""
+    button = acts.disk(page, "vda").get_by_role("button", name=re.compile("^Adopt"))
+    expect(button).to_have_attribute("href", re.compile("/adopt/"))
+    return button.get_attribute("href") or ""
+
+
+def adopted(page: Page, guest: Guest) -> str:
+    """The job that a copy begun elsewhere became."""
+    begin_by_virsh(guest)
+    acts.open_domain(page, guest.name)
+    page.goto(adoption(page))
+    page.get_by_role("button", name="Adopt", exact=True).click()
+    expect(acts.state(page)).to_have_text("mirroring")
+    return page.url
 
 
 def ended_jobs(page: Page, make: MakeGuest) -> Furniture:
@@ -212,7 +237,11 @@ def test_each_page_as_the_administrator(
 
 
 @pytest.mark.parametrize(
-    "name", ["overview", "mirroring", "copy this disk", "new copy", "hosts", "host"]
+    "name",
+    [
+        *("overview", "mirroring", "copy this disk", "new copy", "hosts", "host"),
+        "odd domain",
+    ],
 )
 def test_pages_with_greyed_buttons(
     victor: Person, furniture: Furniture, name: str
