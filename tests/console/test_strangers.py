@@ -128,7 +128,7 @@ def test_the_overview_tells_of_it_first(olga: User, stranger: Disk) -> None:
 
 def test_also_before_the_first_job(olga: User, stranger: Disk) -> None:
     text = text_of(signed_in(olga).get("/"))
-    assert text.index("First steps") < text.index('id="foreign"')
+    assert text.index('id="foreign"') < text.index("First steps")
 
 
 def test_the_overview_shows_some(
