@@ -33,7 +33,13 @@ class SealingWrapper(_Base):
             # Models can't be imported when Django loads its backends.
             from jobs.audit.sealing import seal
 
-            seal(self, appended)
+            try:
+                seal(self, appended)
+            except BaseException:
+                # Django rolls back on database errors only: after a Ctrl-C in here
+                # SQLite would commit the act with an entry that has no place.
+                self._rollback()
+                raise
         super()._commit()  # type: ignore[misc]
 
     def _rollback(self) -> None:

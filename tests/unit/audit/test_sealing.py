@@ -75,6 +75,24 @@ def test_several_entries_of_one_transaction_are_in_their_order() -> None:
     assert verify().entries == 5
 
 
+def test_an_act_interrupted_while_it_is_sealed_did_not_happen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C is no database error; Django alone would let SQLite commit it."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jobs.audit.sealing.write", interrupted)
+        with pytest.raises(KeyboardInterrupt), transaction.atomic():
+            append(1)
+    assert numbers() == []
+    append(1, first=2)
+    assert numbers() == [(1, "act 2")]
+    assert verify().intact
+
+
 def test_nothing_is_kept_for_the_next_transaction_of_a_lost_connection() -> None:
     with transaction.atomic():
         append(1)
