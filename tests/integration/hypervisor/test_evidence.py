@@ -471,7 +471,7 @@ def test_checkpoints_and_a_running_backup(
     seen = hypervisor.examine(running.uuid, "vda", wanted)
     assert (seen.checkpoints, seen.backup) == (1, False)
     served = f"""<domainbackup mode='pull'>
-      <server transport='unix' socket='{tmp_path}/backup.sock'/>
+      <server transport='unix' socket='{alder.socket.parent}/backup'/>
       <disks><disk name='vda' backup='yes' type='file'>
       <scratch file='{tmp_path}/scratch.qcow2'/></disk></disks></domainbackup>"""
     alder.virsh("backup-begin", running.name, "/dev/stdin", text=served)
