@@ -83,7 +83,7 @@ def ending_fields(
     if new == State.MIRRORING and job.ready_at is None:
         fields["ready_at"] = now
     if new in (State.PIVOTING, State.FINISHING):
-        fields["ending_at"] = now
+        fields |= {"ending_at": now, **without_stale_evidence(job)}
     if new == State.MIRRORING and job.state in (State.PIVOTING, State.FINISHING):
         fields["refusals"] = job.refusals + 1
         fields["consistency"] = ""
@@ -101,6 +101,16 @@ def ending_fields(
     if error is not None:
         fields |= {"libvirt_code": error.code, "libvirt_text": error.text}
     return fields
+
+
+def without_stale_evidence(job: CopyJob) -> dict[str, str]:
+    """Return what an intent to end does away with: the end of an earlier mirror.
+
+    Somebody may have ended ours and begun another to the same place before anybody
+    looked; that says nothing of how this one will end. A failure is kept, since it
+    carries its reason.
+    """
+    return {"last_event": ""} if job.last_event == "canceled" else {}
 
 
 def left_behind(job: CopyJob, new: State, side: Side) -> str:

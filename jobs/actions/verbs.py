@@ -20,6 +20,7 @@ from jobs.audit import Outcome
 from jobs.hypervisor import InvalidOption, check_bandwidth
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob
+from jobs.outcome import without_stale_evidence
 from jobs.preflight import Finding, Level
 from jobs.transition import move, tell
 from jobs.units import bandwidth_text
@@ -141,6 +142,7 @@ def perform(
     ending: dict[str, Any] = {
         "ended_at" if never_started else "ending_at": timezone.now(),
         "refusals": 0,
+        **without_stale_evidence(job),
     }
     if verb is FINISH and consistent is not None:
         ending["consistent"] = job.consistent = consistent

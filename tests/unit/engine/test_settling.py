@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -456,3 +457,23 @@ def test_a_persons_pivot_is_entered_although_the_policy_was_refused(
         ("pivot", "asked", "olga"),
         ("pivot", "failed", "system"),
     ]
+
+
+def test_the_end_of_an_earlier_mirror_vouches_for_no_other(
+    mirroring: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    operator: Actor,
+) -> None:
+    job = settled(mirroring)
+    # A stranger ends ours and begins one to the same file, before anybody looks.
+    alder.fail_copy(web, "vda")
+    alder.put_copy(web, "vda", FakeCopy(job.destination))
+    alder.make_ready(web, "vda")
+    tasks.observe_domain(job.host_id, web, "vda", "canceled", time.time())
+    actions.perform(actions.FINISH, settled(job), operator)
+    workers.inbox.clear()
+    alder.fail_copy(web, "vda")
+    workers.sweep()
+    assert settled(job).state == State.FAILED
