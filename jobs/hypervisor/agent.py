@@ -38,6 +38,7 @@ def freeze(link: Link, domain_uuid: str) -> int:
 
     def call(connection: libvirt.virConnect) -> int:
         domain = connection.lookupByUUIDString(domain_uuid)
+        _require_awake(domain)
         _require_agent(domain)
         return domain.fsFreeze()
 
@@ -54,7 +55,9 @@ def thaw(link: Link, domain_uuid: str) -> int:
     """See Hypervisor.thaw."""
 
     def call(connection: libvirt.virConnect) -> int:
-        return connection.lookupByUUIDString(domain_uuid).fsThaw()
+        domain = connection.lookupByUUIDString(domain_uuid)
+        _require_awake(domain)
+        return domain.fsThaw()
 
     try:
         return _ask(link, domain_uuid, THAW_SECONDS, call)
@@ -67,6 +70,15 @@ def thaw(link: Link, domain_uuid: str) -> int:
 def _ask(link: Link, uuid: str, seconds: float, call: Call) -> int:
     # A stuck agent keeps nobody from asking QEMU.
     return link.ask(seconds, call, about=f"{uuid} agent")
+
+
+def _require_awake(domain: libvirt.virDomain) -> None:
+    """Raise AgentUnavailable for a paused guest, which libvirt calls not running.
+
+    Its run is not over: what is frozen in it is still to be thawed.
+    """
+    if domain.isActive() and domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+        raise AgentUnavailable("The guest is paused, and its agent with it.")
 
 
 def _require_agent(domain: libvirt.virDomain) -> None:
