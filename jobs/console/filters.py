@@ -3,76 +3,264 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
 
-from django import forms
 from django.db.models import Count, Q
+from django.http import QueryDict
 from django.urls import reverse
+from django.utils import timezone
+from django_filters import (
+    CharFilter,
+    ChoiceFilter,
+    DateFromToRangeFilter,
+    FilterSet,
+    ModelChoiceFilter,
+    MultipleChoiceFilter,
+    OrderingFilter,
+)
 
+from jobs.console.forms import CLASSES
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
-from jobs.models import CopyJob, Host
+from jobs.models import CopyJob, Host, Site
 from jobs.models.job import CopyJobQuerySet
+from jobs.units import parse_seconds
 
-_WAITING = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
-_ACTIVE = Q(state__in=sorted(ACTIVE))
-GROUPS: dict[str, tuple[str, Q]] = {
-    "": ("All", Q()),
-    "waiting": ("Waiting for a decision", _WAITING),
-    "active": ("Active", _ACTIVE),
-    "ended": ("Ended", Q(state__in=sorted(ENDED))),
-    "failed": ("Failed or lost", Q(state__in=[State.FAILED, State.LOST])),
+# Groups of jobs: their words, their states, and whether only those count that nobody
+# but a person moves on.
+GROUPS: dict[str, tuple[str, frozenset[State], bool]] = {
+    "waiting": ("Waiting for a decision", frozenset({State.MIRRORING}), True),
+    "active": ("Active", ACTIVE, False),
+    "ended": ("Ended", ENDED, False),
+    "failed": ("Failed or lost", frozenset({State.FAILED, State.LOST}), False),
 }
+_WITHIN = {
+    "1h": "The last hour",
+    "24h": "The last 24 hours",
+    "168h": "The last 7 days",
+    "720h": "The last 30 days",
+}
+# What may be sorted by: the name in the address, and the field.
+SORTS = {
+    "state": "state",
+    "domain": "domain_name",
+    "host": "host_name",
+    "destination": "destination",
+    "actor": "requested_by_name",
+    "asked": "requested_at",
+}
+_SORT_WORDS: dict[str, Any] = {
+    "state": "State",
+    "domain_name": "Domain",
+    "host_name": "Host",
+    "destination": "Destination",
+    "requested_by_name": "Asked by",
+    "requested_at": "Asked for",
+}
+# What else may stand in the page's address.
+OF_THE_PAGE = frozenset({"page"})
 _TEXT_FIELDS = (
     *("domain_name", "disk", "host_name", "source", "destination"),
     "requested_by_name",
 )
+MOST = 200  # characters of a text
 
 
-class JobFilter(forms.Form):
-    """`state` is a group or one of the states; `host` a host's id; `q` any text."""
+def _no_such(what: str) -> dict[str, str]:
+    return {"invalid_choice": f"There is no {what}."}
 
-    state = forms.ChoiceField(
-        required=False,
-        choices=[(name, label) for name, (label, _) in GROUPS.items()] + State.choices,
-        error_messages={"invalid_choice": "There is no state “%(value)s”."},
+
+class JobFilter(FilterSet):
+    """`state` is any number of groups and states; the rest narrows them down.
+
+    `domain`, `destination` and `actor` are parts of a text, `q` a part of any of them
+    or a job's number; times are of the request. What the address says and no filter
+    is called is an error like a value that makes no sense.
+    """
+
+    q = CharFilter(method="mentions", max_length=MOST)
+    state = MultipleChoiceFilter(
+        method="in_states",
+        choices=[
+            *((name, label) for name, (label, *_) in GROUPS.items()),
+            *State.choices,
+        ],
+        error_messages=_no_such("state “%(value)s”"),
     )
-    host = forms.ModelChoiceField(
-        required=False,
+    site = ModelChoiceFilter(
+        field_name="host__site",
+        queryset=Site.objects.all(),
+        to_field_name="name",
+        empty_label="Any site",
+        error_messages=_no_such("such site"),
+    )
+    host = ModelChoiceFilter(
         queryset=Host.objects.all(),
-        error_messages={"invalid_choice": "There is no such host."},
+        empty_label="Any host",
+        error_messages=_no_such("such host"),
     )
-    q = forms.CharField(required=False, max_length=200)
+    domain = CharFilter(
+        field_name="domain_name", lookup_expr="icontains", max_length=MOST
+    )
+    destination = CharFilter(lookup_expr="icontains", max_length=MOST)
+    actor = CharFilter(
+        field_name="requested_by_name", lookup_expr="icontains", max_length=MOST
+    )
+    within = ChoiceFilter(
+        method="asked_within",
+        choices=list(_WITHIN.items()),
+        empty_label="Any time",
+        error_messages=_no_such("time “%(value)s”"),
+    )
+    asked = DateFromToRangeFilter(field_name="requested_at")
+    sort = OrderingFilter(
+        fields={field: name for name, field in SORTS.items()},
+        field_labels=_SORT_WORDS,
+        empty_label="Newest first",
+        error_messages=_no_such("order “%(value)s”"),
+    )
+
+    class Meta:
+        model = CopyJob
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, data: QueryDict) -> None:
+        known = PARAMETERS | OF_THE_PAGE
+        self.strange = [name for name in data if name not in known]
+        kept = QueryDict(mutable=True)
+        for name, values in data.lists():
+            given = [value for value in values if value.strip()]
+            if name in PARAMETERS and given:
+                kept.setlist(name, given)
+        super().__init__(kept, CopyJob.objects.all())
+        self.given = kept
+        for field in self.form.fields.values():
+            look = CLASSES.get(type(field.widget), "form-control")
+            field.widget.attrs["class"] = f"{look} filter-choice"
+
+    # --- What matches ---------------------------------------------------------------
+
+    @cached_property
+    def complaints(self) -> list[str]:
+        """Return what is wrong with the filter, a sentence each."""
+        strange = [f"There is no filter “{name[:MOST]}”." for name in self.strange]
+        wrong = [str(text) for texts in self.errors.values() for text in texts]
+        return strange + wrong
 
     def jobs(self) -> CopyJobQuerySet:
-        """Return the jobs that match, newest first; none for a filter that is wrong."""
-        if not self.is_valid():
-            return CopyJob.objects.none()
-        wanted = self.cleaned_data
-        found = CopyJob.objects.filter(self._state(wanted["state"]))
-        if wanted["host"]:
-            found = found.filter(host=wanted["host"])
-        if wanted["q"]:
-            found = found.filter(_mentions(wanted["q"]))
-        return found.select_related("host").order_by("-id")
+        """Return the jobs that match; none for a filter that is wrong.
 
-    @staticmethod
-    def _state(name: str) -> Q:
-        return GROUPS[name][1] if name in GROUPS else Q(state=name)
+        Newest first unless sorted otherwise; no two jobs ever change places.
+        """
+        if self.complaints:
+            return CopyJob.objects.none()
+        found: Any = self.qs
+        ordered: CopyJobQuerySet = found.select_related("host").order_by(
+            *found.query.order_by, "-id"
+        )
+        return ordered
+
+    def counts(self) -> Counts:
+        """Return how many jobs match, by state, if the filter said none; one query."""
+        if self.complaints:
+            return Counts({})
+        everything = JobFilter(self.without("state")).qs if self.states else self.qs
+        rows: Any = everything.order_by().values_list("state", "when_ready")
+        return Counts({(s, w): n for s, w, n in rows.annotate(n=Count("pk"))})
+
+    def in_states(self, found: Any, _: str, names: list[str]) -> Any:
+        """Keep the jobs of any of the groups and states `names`."""
+        wanted = Q()
+        for name in names:
+            _label, states, waits = GROUPS.get(name, ("", frozenset({name}), False))
+            one = Q(state__in=sorted(states))
+            wanted |= one & Q(when_ready=WhenReady.WAIT) if waits else one
+        return found.filter(wanted)
+
+    def asked_within(self, found: Any, _: str, span: str) -> Any:
+        """Keep the jobs that were asked for within `span` ("24h") of now."""
+        since = timezone.now() - timedelta(seconds=parse_seconds(span))
+        return found.filter(requested_at__gte=since)
+
+    def mentions(self, found: Any, _: str, text: str) -> Any:
+        """Keep the jobs that have `text` anywhere, or as their number."""
+        query = Q()
+        for name in _TEXT_FIELDS:
+            query |= Q(**{f"{name}__icontains": text})
+        number = text.removeprefix("#")
+        if number.isascii() and number.isdigit() and len(number) < 18:
+            query |= Q(pk=int(number))
+        return found.filter(query)
+
+    # --- The address ----------------------------------------------------------------
+
+    @property
+    def states(self) -> list[str]:
+        """Return the groups and states that were asked for."""
+        return self.given.getlist("state")
 
     @property
     def query(self) -> str:
-        """Return the filters in force as a query string; empty for none."""
-        return urlencode({k: v for k, v in self.data.items() if v and k in self.fields})
+        """Return the filter in force as a query string; empty for none."""
+        return str(self.given.urlencode())
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is filtered, and not only sorted."""
+        return bool(set(self.given) - {"sort"})
+
+    @property
+    def folded_used(self) -> bool:
+        """Whether a filter is in force that the page folds away."""
+        return bool(set(self.given) - {"q", "state"})
+
+    def without(self, *names: str) -> QueryDict:
+        """Return the filter's parameters but for `names`."""
+        rest = self.given.copy()
+        for name in names:
+            rest.pop(name, None)
+        return rest
+
+    def with_(self, name: str, *values: str) -> str:
+        """Return the address of the same list, with `name` as `values` (or without)."""
+        data = self.without(name)
+        if values:
+            data.setlist(name, values)
+        query = data.urlencode()
+        return f"{reverse('jobs')}?{query}" if query else reverse("jobs")
 
 
-def _mentions(text: str) -> Q:
-    query = Q()
-    for name in _TEXT_FIELDS:
-        query |= Q(**{f"{name}__icontains": text})
-    number = text.removeprefix("#")
-    if number.isdecimal() and len(number) < 18:
-        query |= Q(pk=int(number))
-    return query
+PARAMETERS = frozenset(JobFilter.base_filters) - {"asked"} | {
+    "asked_after",
+    "asked_before",
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many jobs there are of each state and what follows when they are ready."""
+
+    rows: dict[tuple[str, str], int]
+
+    @property
+    def all(self) -> int:
+        return sum(self.rows.values())
+
+    def of(self, *names: str) -> int:
+        """Return how many are in any of the groups and states `names`."""
+        return sum(
+            count
+            for (state, when_ready), count in self.rows.items()
+            if any(_is(name, state, when_ready) for name in names)
+        )
+
+
+def _is(name: str, state: str, when_ready: str) -> bool:
+    if name not in GROUPS:
+        return state == name
+    _label, states, waits = GROUPS[name]
+    return state in states and (not waits or when_ready == WhenReady.WAIT)
 
 
 # --- Chips -------------------------------------------------------------------------
@@ -80,31 +268,93 @@ def _mentions(text: str) -> Q:
 
 @dataclass(frozen=True)
 class Chip:
-    """A group of states as a link that keeps the other filters."""
+    """A link to the same list with one filter more, less or another."""
 
     label: str
     address: str
-    current: bool
+    current: bool = False
     count: int | None = None
 
 
-def chips(form: JobFilter) -> list[Chip]:
-    """Return the chips; those of active jobs with their counts (one query)."""
-    chosen = str(form.data.get("state", ""))
-    kept = {name: form.data[name] for name in ("host", "q") if form.data.get(name)}
-    counts = CopyJob.objects.active().aggregate(
-        waiting=Count("pk", filter=_WAITING), active=Count("pk")
-    )
-    found = [
-        Chip(label, _address(kept, name), chosen == name, counts.get(name))
-        for name, (label, _) in GROUPS.items()
+def groups(wanted: JobFilter, counts: Counts) -> list[Chip]:
+    """Return the groups of states, of which one is shown at a time."""
+    chosen = wanted.states
+    return [
+        Chip("All", wanted.with_("state"), not chosen, counts.all),
+        *(
+            Chip(label, wanted.with_("state", name), chosen == [name], counts.of(name))
+            for name, (label, *_) in GROUPS.items()
+        ),
     ]
-    if chosen in State.values:
-        label = State(chosen).label.capitalize()
-        found.append(Chip(label, _address(kept, chosen), current=True))
+
+
+def states(wanted: JobFilter, counts: Counts) -> list[Chip]:
+    """Return the states that there are jobs of, each to be added or taken away."""
+    chosen = [name for name in wanted.states if name in State.values]
+    shown = []
+    for state in State:
+        count, on = counts.of(state), state in chosen
+        if count or on:
+            rest = [name for name in chosen if name != state]
+            address = wanted.with_("state", *rest, *([] if on else [state]))
+            shown.append(Chip(str(state.label), address, on, count))
+    return shown
+
+
+_WORDS = {
+    "q": "“{}”",
+    "site": "site {}",
+    "host": "host {}",
+    "domain": "domain “{}”",
+    "destination": "destination “{}”",
+    "actor": "asked for by “{}”",
+    "asked_after": "from {}",
+    "asked_before": "until {}",
+}
+
+
+def in_force(wanted: JobFilter) -> list[Chip]:
+    """Return the filters other than the states, each as a link that takes it away."""
+    cleaned = {} if wanted.complaints else wanted.form.cleaned_data
+    shown = []
+    for name in wanted.given:
+        said = str(wanted.given[name])
+        value = cleaned.get(name) or said
+        if name == "within":
+            words = _WITHIN.get(said, said).lower()
+        elif name in _WORDS:
+            words = _WORDS[name].format(value)
+        else:
+            continue
+        shown.append(Chip(words, wanted.with_(name)))
+    return shown
+
+
+def in_words(wanted: JobFilter) -> str:
+    """Say what the filter says, for a sentence: "mirroring or copying, host alder"."""
+    labels = {name: label.lower() for name, (label, *_) in GROUPS.items()}
+    named = [labels.get(name, name) for name in wanted.states]
+    parts = [" or ".join(named)] if named else []
+    return ", ".join([*parts, *(chip.label for chip in in_force(wanted))])
+
+
+# --- Sorting -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sort:
+    """A column's heading: sorting by it, and how it is sorted now ("ascending")."""
+
+    address: str
+    now: str = "none"
+
+
+def sorts(wanted: JobFilter) -> dict[str, Sort]:
+    """Return the headings that sort; a second click turns the order around."""
+    chosen = wanted.given.get("sort", "")
+    found = {}
+    for name in SORTS:
+        now = {name: "ascending", f"-{name}": "descending"}.get(chosen, "none")
+        other = f"-{name}" if now == "ascending" else name
+        found[name] = Sort(wanted.with_("sort", other), now)
     return found
-
-
-def _address(kept: dict[str, str], state: str) -> str:
-    query = urlencode({**({"state": state} if state else {}), **kept})
-    return f"{reverse('jobs')}?{query}" if query else reverse("jobs")

@@ -16,7 +16,7 @@ from django.utils.html import escape
 from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Disk, Host, JobEvent
+from jobs.models import CopyJob, Disk, Host, JobEvent, Site
 from tests.conftest import actor_of, signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
 from tests.console.rows import job_in, many_jobs, queries_of, seen, text_of
@@ -77,6 +77,12 @@ def test_filters_by_host_and_text(
         ("state=zzz", "There is no state “zzz”."),
         ("host=999999", "There is no such host."),
         ("host=x", "There is no such host."),
+        ("site=nowhere", "There is no such site."),
+        ("within=3y", "There is no time “3y”."),
+        ("sort=colour", "There is no order “colour”."),
+        ("asked_after=yesterday", "Enter a valid date."),
+        ("colour=red", "There is no filter “colour”."),
+        ("q=%00", "Null characters are not allowed."),
         ("q=" + "x" * 201, "at most 200 characters"),
     ],
 )
@@ -92,9 +98,79 @@ def test_a_filter_that_makes_no_sense_is_said(
 def test_chips_keep_the_other_filters(olga: User, host: Host) -> None:
     many_jobs(host, State.MIRRORING, 2)
     page = text_of(signed_in(olga).get(reverse("jobs") + "?state=active&q=guest"))
-    assert 'href="/jobs/?state=failed&amp;q=guest"' in page
+    assert 'href="/jobs/?q=guest&amp;state=failed"' in page
     assert "Waiting for a decision <strong>2</strong>" in page
     assert 'aria-current="true">Active' in page
+
+
+def test_filters_narrow_each_other_down(
+    listed: Callable[[str], set[int]], host: Host, disk: Disk
+) -> None:
+    now = timezone.now()
+    old = job_in(
+        State.PIVOTED,
+        disk,
+        destination="/srv/fast/web.qcow2",
+        requested_by_name="ada",
+        requested_at=now - timedelta(days=3),
+    )
+    north = Site.objects.create(name="north")
+    birch = Host.objects.create(name="birch", site=north, transport="local")
+    new = job_in(State.COPYING, add_disk(add_domain(birch, "mail")))
+    assert listed("site=north") == {new.pk}
+    assert listed("domain=WEB") == {old.pk}
+    assert listed("destination=%2Ffast%2F") == {old.pk}
+    assert listed("actor=ada") == {old.pk}
+    assert listed("within=24h") == {new.pk}
+    day = (now - timedelta(days=2)).date()
+    assert listed(f"asked_before={day}") == {old.pk}
+    assert listed(f"asked_after={day}") == {new.pk}
+    assert listed("state=copying&state=ended") == {old.pk, new.pk}
+    assert listed("state=copying&state=ended&actor=olga") == {new.pk}
+    assert listed("actor=olga&site=&host=&q=") == {new.pk}
+
+
+def test_filters_in_force_are_taken_away_one_by_one(olga: User, host: Host) -> None:
+    many_jobs(host, State.COPYING, 1)
+    query = f"?host={host.pk}&actor=olga&state=active"
+    page = text_of(signed_in(olga).get(reverse("jobs") + query))
+    without_host = "/jobs/?actor=olga&amp;state=active"
+    assert f'href="{without_host}"><bdi>host alder</bdi>' in page
+    assert "asked for by “olga”" in page
+
+
+def test_states_are_counted_and_added_by_a_click(olga: User, host: Host) -> None:
+    many_jobs(host, State.COPYING, 2)
+    many_jobs(host, State.FAILED, 1)
+    many_jobs(host, State.MIRRORING, 1)
+    CopyJob.objects.filter(state=State.MIRRORING).update(when_ready="pivot")
+    page = text_of(signed_in(olga).get(reverse("jobs") + "?state=copying"))
+    for words in ("All <strong>4", "Active <strong>3", "decision <strong>0"):
+        assert words in page
+    assert 'href="/jobs/?state=copying&amp;state=failed" >failed 1</a>' in page
+    assert 'href="/jobs/" aria-current="true">copying 2</a>' in page
+
+
+def test_sorting(olga: User, host: Host) -> None:
+    for name in ("b", "c", "a"):
+        job_in(State.COPYING, add_disk(add_domain(host, name)))
+    client = signed_in(olga)
+
+    def names(sort: str) -> str:
+        rows = client.get(reverse("jobs"), {"sort": sort}).context["rows"]
+        return "".join(shown.job.domain_name for shown in rows)
+
+    found = {sort: names(sort) for sort in ("", "domain", "-domain", "host", "asked")}
+    assert found == {
+        "": "acb",
+        "domain": "abc",
+        "-domain": "cba",
+        "host": "acb",  # all the same: the newest first
+        "asked": "bca",
+    }
+    page = text_of(client.get(reverse("jobs") + "?sort=domain&state=active"))
+    assert 'aria-sort="ascending"' in page
+    assert 'href="/jobs/?state=active&amp;sort=-domain"' in page
 
 
 def test_pages(olga: User, host: Host) -> None:

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_safe
 
 from jobs.actions import REMOVE_PERMISSION
 from jobs.actor import from_request
-from jobs.console.filters import JobFilter, chips
+from jobs.console.filters import JobFilter, groups, in_force, sorts, states
 from jobs.console.ledger import leftovers_of
 from jobs.console.page import Request, needs, show
 from jobs.console.shown import show_job, show_jobs
-from jobs.models import AuditEntry, CopyJob, Host
+from jobs.models import AuditEntry, CopyJob
 
 PER_PAGE = 50
 # The newest lines that a job's page shows of its history and of the audit log.
@@ -26,16 +26,21 @@ MOST_ENTRIES = 50
 @require_safe
 @needs("jobs.view_copyjob")
 def jobs(request: Request) -> HttpResponse:
-    """List the jobs; `state`, `host`, `q` and `page` in the address narrow the list."""
-    form = JobFilter(request.GET)
-    page = Paginator(form.jobs(), PER_PAGE).get_page(request.GET.get("page"))
+    """List the jobs; the filters, the order and `page` are in the address."""
+    wanted = JobFilter(request.GET)
+    counts = wanted.counts()
+    pages = Paginator(wanted.jobs(), PER_PAGE)
+    # Counted already; a cached property is set like any attribute.
+    pages.count = counts.of(*wanted.states) if wanted.states else counts.all
+    page = pages.get_page(request.GET.get("page"))
     context = {
-        "form": form,
-        "chips": chips(form),
-        "hosts": Host.objects.all(),
+        "wanted": wanted,
+        "groups": groups(wanted, counts),
+        "states": states(wanted, counts),
+        "in_force": in_force(wanted),
+        "sorts": sorts(wanted),
         "page": page,
         "rows": show_jobs(page.object_list, from_request(request)),
-        "query": form.query,
     }
     return show(request, "console/jobs.html", context)
 
