@@ -11,6 +11,7 @@ from jobs.actor import Actor
 from jobs.audit import Outcome
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
+from jobs.models.job import claim_of
 from jobs.transition import tell
 
 ADOPT_PERMISSION = "jobs.start_copyjob"
@@ -21,7 +22,20 @@ def adoption_why_not(disk: Disk, actor: Actor | None = None) -> str:
     ours = CopyJob.objects.active().filter(
         host=disk.domain.host, domain_uuid=disk.domain.uuid, disk=disk.target
     )
-    return stranger_why_not(disk, ours.values_list("pk", flat=True).first(), actor)
+    return stranger_why_not(
+        disk, ours.values_list("pk", flat=True).first(), actor
+    ) or _place_taken(disk)
+
+
+def _place_taken(disk: Disk) -> str:
+    """Say which job of ours has the foreign copy's destination for its own."""
+    other = CopyJob.objects.active().filter(claim=claim_of(disk.mirror)).first()
+    if other is None:
+        return ""
+    return (
+        f"{disk.mirror} is the destination of job {other.pk}, of {other.domain_name} "
+        f"on {other.host_name}. Adopt this copy when that job has ended."
+    )
 
 
 def stranger_why_not(
@@ -65,7 +79,10 @@ def adopt(disk: Disk, actor: Actor, reason: str = "") -> CopyJob:
         with transaction.atomic():
             return _adopted(disk, actor, reason)
     except IntegrityError:
-        first = NotPossible("Somebody was first: a job is on this disk by now.")
+        first = NotPossible(
+            "Somebody was first: a job is on this disk, or copies to the same place, "
+            "by now."
+        )
     refuse(actor, "adopt", disk.domain.host, first, reason)
 
 
@@ -84,6 +101,7 @@ def _adopted(disk: Disk, actor: Actor, reason: str) -> CopyJob:
         destination=disk.mirror,
         destination_kind=disk.mirror_kind or "file",
         destination_format=disk.mirror_format,
+        claim=claim_of(disk.mirror),
         requested_by=actor.user,
         requested_by_name=actor.name,
         reason=reason,
