@@ -3,7 +3,9 @@
 Opening a connection has no timeout, and a call that asks a frozen QEMU waits until
 that QEMU goes on. Neither can be interrupted, so each call is made in a thread that can
 be left behind. What is left behind is counted: one call for each thing that is stuck,
-and few for each host, because a libvirt daemon has 20 workers for everybody.
+and few for each host, because a libvirt daemon has 20 workers for everybody. Those who
+wait for daemons that are silent are counted as well: many dead hosts at once must leave
+threads for the living ones.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from jobs.hypervisor.errors import NoAnswer
@@ -25,9 +28,14 @@ Key = tuple[str, str]
 MOST_LEFT_BEHIND = 8
 # How often a row of calls is looked after.
 STEP_SECONDS = 0.1
+# For so long anybody may wait for a daemon; then only so many of this process, of whose
+# threads (16 as a rule) enough must be left.
+BRIEF_SECONDS = 1.0
+MOST_PATIENT = 8
 
 _left_behind: Counter[Key] = Counter()
 _lock = threading.Lock()
+_patient = threading.BoundedSemaphore(MOST_PATIENT)
 
 
 def within(
@@ -42,21 +50,49 @@ def within(
 
     The call may still take effect after NoAnswer; `abandon` is then told, with the
     future of its outcome. While a call with the same key is left behind, another one
-    is not even begun; nor, if it is `bounded`, while many are on the same host.
+    is not even begun; nor, if it is `bounded`, while many are on the same host. What is
+    not bounded a daemon answers by itself, at once or not for long: that is waited for
+    as `patience` says.
     """
     _refuse_if_stuck(key, bounded=bounded)
     future: Future[T] = Future()
     threading.Thread(
         target=_settle, args=(future, call), name=f"libvirt {key[1]}", daemon=True
     ).start()
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        if future.done():  # just now, or the error is the call's own
-            return future.result()
+    began = time.monotonic()
+    if not _awaited(future, seconds, patiently=bounded):
+        abandon(future)  # first: when it is forgotten, it has been dealt with
         _leave_behind(key, future)
-        abandon(future)
-        raise NoAnswer(f"No answer in {seconds:g} s.") from None
+        waited = round(time.monotonic() - began, 1)
+        raise NoAnswer(f"No answer in {waited:g} s.")
+    return future.result()
+
+
+def _awaited(future: Future[T], seconds: float, *, patiently: bool) -> bool:
+    if patiently or seconds <= BRIEF_SECONDS:
+        return _is_settled(future, seconds)
+    if _is_settled(future, BRIEF_SECONDS):
+        return True
+    with patience() as granted:
+        return granted and _is_settled(future, seconds - BRIEF_SECONDS)
+
+
+def _is_settled(future: Future[T], seconds: float) -> bool:
+    return bool(wait([future], seconds).done)
+
+
+@contextmanager
+def patience() -> Iterator[bool]:
+    """Whether a thread may wait for a daemon for longer than BRIEF_SECONDS.
+
+    False while many do. A host that is refused so is asked again a second later.
+    """
+    granted = _patient.acquire(blocking=False)
+    try:
+        yield granted
+    finally:
+        if granted:
+            _patient.release()
 
 
 def each_within(

@@ -20,6 +20,7 @@ from jobs.hypervisor.link import Link
 from jobs.hypervisor.opening import (
     OPEN_SECONDS,
     close_behind,
+    close_late,
     close_quietly,
     open_connection,
 )
@@ -117,7 +118,7 @@ def close_all() -> None:
     """Close every resting connection, and those in use when they are given back."""
     _pool.generation += 1
     deadline = time.monotonic() + CLOSE_SECONDS
-    for thread in _pool.close_rested(-1.0):
+    for thread in [*_pool.close_rested(-1.0), *close_late()]:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 

@@ -167,6 +167,18 @@ def test_opening_a_frozen_daemon_is_bounded_and_leaves_one_thread(
     assert ask(birch) == "birch"
 
 
+def test_what_opened_too_late_is_there_for_the_next(
+    birch: PrivateHost, impatient: None, opened: list[str]
+) -> None:
+    birch.freeze()
+    with pytest.raises(HostUnreachable):
+        ask(birch)
+    birch.thaw()
+    until(lambda: left_behind(birch.uri) == 0)
+    assert ask(birch) == "birch"
+    assert len(opened) == 1
+
+
 def test_many_threads_at_a_frozen_daemon_leave_one(
     birch: PrivateHost, impatient: None
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,13 @@ from concurrent.futures import Future
 import pytest
 
 from jobs.hypervisor import NoAnswer
-from jobs.hypervisor.deadline import MOST_LEFT_BEHIND, left_behind, within
+from jobs.hypervisor.deadline import (
+    MOST_LEFT_BEHIND,
+    MOST_PATIENT,
+    left_behind,
+    within,
+)
+from tests.listening import until
 
 HOST = "qemu+unix:///session?socket=/test"
 
@@ -89,3 +96,36 @@ def test_a_host_can_hold_only_so_many_threads(gate: threading.Event) -> None:
     with pytest.raises(NoAnswer, match="Too many"):
         within(5, (HOST, "one more"), gate.wait, forget)
     assert within(1, ("another host", "x"), lambda: 1, lambda _: None) == 1
+
+
+def test_many_silent_daemons_hold_only_so_many_threads(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go away after a moment; what waits for a guest is not counted."""
+    monkeypatch.setattr("jobs.hypervisor.deadline.BRIEF_SECONDS", 0.05)
+    given_up: list[str] = []
+
+    def ask(name: str, *, bounded: bool) -> None:
+        with contextlib.suppress(NoAnswer):
+            within(20, (HOST, name), gate.wait, forget, bounded=bounded)
+            return
+        given_up.append(name)
+
+    silent = [f"daemon {number}" for number in range(MOST_PATIENT + 4)]
+    threads = [
+        threading.Thread(target=ask, args=(name,), kwargs={"bounded": False})
+        for name in silent
+    ]
+    threads.append(
+        threading.Thread(target=ask, args=("guest",), kwargs={"bounded": True})
+    )
+    for thread in threads:
+        thread.start()
+    until(lambda: len(given_up) == 4)
+    assert sum(thread.is_alive() for thread in threads) == MOST_PATIENT + 1
+    gate.set()
+    for thread in threads:
+        thread.join(5)
+    assert len(given_up) == 4
+    assert "guest" not in given_up
+    assert within(20, (HOST, "next"), lambda: 1, lambda _: None, bounded=False) == 1
