@@ -1,0 +1,192 @@
+"""A running console over private hosts, as the tests of faults want it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import psycopg
+import pytest
+
+from lab.calls import recording
+from lab.guest import MIB, Guest, GuestDisk, define_and_start
+from lab.host import PrivateHost
+from lab.postgres import PrivatePostgres
+from lab.stack import Stack
+from tests.conftest import PASSWORD
+from tests.faults.operator import Operator
+from tests.promises import Job, Promises
+
+DatabaseKind = Literal["sqlite", "postgresql"]
+ROLES = {"olga": "operator", "ada": "administrator"}
+# For what must come about, however slow the machine is.
+PATIENCE = 60.0
+# A copy with these fields of the form stays copying until its bandwidth is raised.
+NEVER_READY = {"bandwidth": "1 MiB", "buf_size": "1 MiB"}
+# Blocks of 32 KiB: a guest writes all the time and leaves the processor to others.
+PAUSE = 0.1
+
+T = TypeVar("T")
+
+
+def wait_until(
+    question: Callable[[], T],
+    story: Callable[[], object] = lambda: "",
+    timeout: float = PATIENCE,
+) -> T:
+    """Return the first true answer; fail with `story` if there is none in time."""
+    end = time.monotonic() + timeout
+    while not (answer := question()):
+        if time.monotonic() > end:
+            pytest.fail(f"did not come about in {timeout:g} s: {story()}")
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass
+class Console:
+    """A running console, the people who use it, and what it promises."""
+
+    stack: Stack
+    hosts: tuple[PrivateHost, ...]
+    database: DatabaseKind
+    postgres: PrivatePostgres | None
+    promises: Promises
+    people: dict[str, Operator] = field(default_factory=dict)
+
+    @property
+    def olga(self) -> Operator:
+        """The operator."""
+        return self.people["olga"]
+
+    @property
+    def ada(self) -> Operator:
+        """The administrator."""
+        return self.people["ada"]
+
+    def job(self, number: int) -> Job:
+        """The row of a job."""
+        return self.promises.rows().jobs[number]
+
+    def states(self, *numbers: int) -> list[str]:
+        """The states of jobs, in their order."""
+        jobs = self.promises.rows().jobs
+        return [jobs[number].state for number in numbers]
+
+    def story(self, *numbers: int) -> dict[int, list[str]]:
+        """The transitions of jobs, for people who read why a test failed."""
+        database = self.promises.rows()
+        return {
+            n: [f"{e.new}: {e.message}" for e in database.lines_of(n)] for n in numbers
+        }
+
+    def wait_for(self, wanted: dict[int, str], timeout: float = PATIENCE) -> None:
+        """Wait until each job is in the state that `wanted` has for it."""
+        wait_until(
+            lambda: self.states(*wanted) == list(wanted.values()),
+            lambda: self.story(*wanted),
+            timeout,
+        )
+
+    def knows(self, *guests: Guest) -> None:
+        """Have the hosts' inventories read, and wait until these guests are in it."""
+        for host in {guest.host.name: guest.host for guest in guests}.values():
+            self.stack.manage("blockcopy", "host", "sync", host.name, "--wait")
+
+    def must_be_kept(self, timeout: float = PATIENCE) -> None:
+        """Fail unless all promises are kept within `timeout` seconds."""
+        self.promises.asked = asked_by(self.people.values())
+        broken = self.promises.until_kept(timeout)
+        jobs = [each.job for each in broken if each.job is not None]
+        assert not broken, (list(map(str, broken)), self.story(*jobs))
+
+
+def asked_by(people: Iterable[Operator]) -> dict[int, list[str]]:
+    """What all of them asked for, by job."""
+    found: dict[int, list[str]] = {}
+    for person in people:
+        for job, verbs in list(person.asked.items()):
+            found.setdefault(job, []).extend(verbs)
+    return found
+
+
+def private_host(directory: Path, name: str) -> PrivateHost:
+    """A host whose daemon notes each call; to be entered."""
+    return PrivateHost(directory, name, configuration=recording(directory))
+
+
+@contextmanager
+def running_console(
+    directory: Path,
+    *hosts: PrivateHost,
+    database: DatabaseKind = "sqlite",
+    environment: dict[str, str] | None = None,
+) -> Iterator[Console]:
+    """Start a console over running hosts, with everybody of ROLES signed in."""
+    variables = {
+        "BLOCKCOPY_SOCKET_PREFIXES": ":".join(str(h.socket.parent) for h in hosts),
+        **(environment or {}),
+    }
+    with ExitStack() as ends:
+        postgres = None
+        if database == "postgresql":
+            postgres = ends.enter_context(PrivatePostgres(directory / "postgresql"))
+            variables["DATABASE_URL"] = postgres.url()
+        stack = ends.enter_context(Stack(directory / "console", variables))
+        people = _arrive(stack, hosts)
+        promises = Promises(stack, hosts)
+        yield Console(stack, hosts, database, postgres, promises, people)
+
+
+def _arrive(stack: Stack, hosts: tuple[PrivateHost, ...]) -> dict[str, Operator]:
+    with ThreadPoolExecutor(2) as side_by_side:
+        done = [
+            *(side_by_side.submit(stack.add_host, host) for host in hosts),
+            *(
+                side_by_side.submit(stack.add_user, name, role, PASSWORD)
+                for name, role in ROLES.items()
+            ),
+        ]
+        for each in done:
+            each.result()
+    people = {name: Operator(stack, name) for name in ROLES}
+    for person in people.values():
+        person.sign_in()
+    return people
+
+
+def make_guest(
+    host: PrivateHost, name: str, *, writing: bool = True, data: int = 8 * MIB
+) -> Guest:
+    """A small guest that runs, and writes unless told to rest."""
+    disk = GuestDisk(host.images / f"{name}.qcow2", data=data)
+    guest = define_and_start(
+        host, name, [disk], writing=writing, pause=PAUSE, span=4 * MIB
+    )
+    guest.log.wait_for_boot()
+    return guest
+
+
+@contextmanager
+def held(console: Console) -> Iterator[None]:
+    """Let somebody else hold the database, so that nobody can write to it."""
+    url = console.stack.environment["DATABASE_URL"]
+    if console.database == "sqlite":
+        with contextlib.closing(
+            sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        ) as file:
+            file.execute("begin immediate")
+            yield
+            file.execute("rollback")
+        return
+    with psycopg.connect(url) as server:
+        server.execute("lock table jobs_copyjob, jobs_auditentry in exclusive mode")
+        yield
+        server.rollback()
