@@ -1,4 +1,5 @@
-"""Keeping the audit log: its end is noted elsewhere, and daily it is verified."""
+"""Keeping what grows: the audit log's end is noted elsewhere, and daily it is verified;
+the samples of long copies are thinned."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from jobs.audit.sealing import keyring, newest
 log = structlog.get_logger(__name__)
 
 DAY = 86_400
+MINUTE = 60
 WRITTEN = "blockcopy:audit:checkpoint"  # Redis: number of the last checkpoint
 SHORTER = "the audit log is shorter than it was: its end was cut off"
 
@@ -36,6 +38,12 @@ def tend() -> None:
         tell(checkpoint(end, keys))
     if live.first_to_ask("audit verification", seconds=DAY):
         _send("verify_audit")
+
+
+def tend_samples() -> None:
+    """Once a second: have the samples of long copies thinned, each minute."""
+    if live.first_to_ask("thinning of samples", seconds=MINUTE):
+        _send("thin_samples")
 
 
 def _begin_to_sign(end: Link, keys: Keyring) -> None:

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, limits, live
+from jobs import audit, dispatch, limits, live, samples
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainObservation,
@@ -154,6 +154,7 @@ def _keep_progress(hypervisor: Hypervisor, host: Host, jobs: list[CopyJob]) -> N
     for job in moving:
         if job.pk in seen:
             _note_bandwidth(job, seen[job.pk].bandwidth)
+    samples.take(hypervisor, host, moving, seen)
 
 
 def _note_bandwidth(job: CopyJob, now: int) -> None:

@@ -28,6 +28,7 @@ from jobs import (
     live,
     reconcile,
     removal,
+    samples,
     strangers,
     sweep,
 )
@@ -57,6 +58,7 @@ def tick() -> None:
     _sync_due_hosts()
     removal.tend()
     keeping.tend()
+    keeping.tend_samples()
 
 
 def _look_at_busy_hosts() -> None:
@@ -311,6 +313,12 @@ def post_checkpoint(line: str) -> None:
 def verify_audit() -> None:
     """Verify the audit log and remember what was found."""
     keeping.verify()
+
+
+@shared_task
+def thin_samples() -> None:
+    """Thin the samples of long copies."""
+    samples.thin()
 
 
 def _host(pk: int) -> Host | None:

@@ -75,6 +75,7 @@ class FakeDisk:
     read_only: bool = False
     shareable: bool = False
     copy: FakeCopy | None = None
+    written: int = 0  # by the guest, in bytes
     chain: tuple[ChainLink, ...] = ()
 
 
@@ -225,6 +226,18 @@ class FakeHypervisor(FakeStorage):
             }
             for uuid, targets in wanted.items()
             if uuid in self.domains and uuid not in self.stuck
+        }
+
+    def writes_many(
+        self, domain_uuids: Collection[str], seconds: float
+    ) -> dict[str, dict[str, int]]:
+        self._begin("writes")
+        return {
+            uuid: {disk.target: disk.written for disk in domain.disks.values()}
+            for uuid, domain in self.domains.items()
+            if uuid in domain_uuids
+            and uuid not in self.stuck
+            and domain.domain_id is not None
         }
 
     def observe(

@@ -116,6 +116,15 @@ class HypervisorContract:
         assert progress is not None
         assert progress.bandwidth == SLOW.bandwidth
 
+    def test_what_guests_write(self, rig: Rig) -> None:
+        start(rig)
+        told = rig.hypervisor.writes_many([rig.uuid, NOWHERE], 5)
+        assert list(told) == [rig.uuid]
+        assert told[rig.uuid][rig.disk] >= 0
+        assert rig.hypervisor.writes_many([NOWHERE], 5) == {}
+        rig.power_off()
+        assert not rig.hypervisor.writes_many([rig.uuid], 5).get(rig.uuid)
+
     def test_many_at_once_see_both_definitions_after_a_pivot(self, rig: Rig) -> None:
         identity = start_and_wait(rig)
         assert rig.hypervisor.observe_many([rig.uuid])

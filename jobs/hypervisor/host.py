@@ -25,6 +25,7 @@ from jobs.hypervisor.records import (
 from jobs.hypervisor.repair import repair_persistent
 from jobs.hypervisor.soundness import check_destination
 from jobs.hypervisor.sweep import Lend, observe_many, progress_many
+from jobs.hypervisor.writes import writes_many
 
 
 class Hypervisor(Protocol):
@@ -68,6 +69,16 @@ class Hypervisor(Protocol):
 
         Guests that do not answer, and those whose turn does not come within `seconds`,
         are not in the answer.
+        """
+
+    def writes_many(
+        self, domain_uuids: Collection[str], seconds: float
+    ) -> dict[str, dict[str, int]]:
+        """How many bytes these guests have written to each disk since they were
+        started, by UUID and target.
+
+        To be asked of guests that answer, and seldom: it is dear. Those whose turn
+        does not come within `seconds` are not in the answer, and first the next time.
         """
 
     def start(
@@ -185,6 +196,11 @@ class LibvirtHypervisor:
         self, wanted: Mapping[str, Collection[str]], seconds: float
     ) -> dict[str, dict[str, Progress | None]]:
         return progress_many(self._link, self._lend, wanted, seconds)
+
+    def writes_many(
+        self, domain_uuids: Collection[str], seconds: float
+    ) -> dict[str, dict[str, int]]:
+        return writes_many(self._link, domain_uuids, seconds)
 
     def start(
         self,

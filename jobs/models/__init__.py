@@ -7,6 +7,7 @@ from jobs.models.domain import ChainLink, Disk, Domain
 from jobs.models.host import Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
 from jobs.models.leftover import Leftover
+from jobs.models.sample import JobSample
 
 __all__ = [
     "AuditEntry",
@@ -17,6 +18,7 @@ __all__ = [
     "Domain",
     "Host",
     "JobEvent",
+    "JobSample",
     "Leftover",
     "Site",
     "StoragePool",
