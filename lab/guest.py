@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from xml.etree import ElementTree
 from lab.bootsector import READ_BACK_EACH, SECTOR, Writing
 from lab.cell import LabError
 from lab.host import PrivateHost
+from lab.images import create_image, run
 
 MIB = 1024 * 1024
 Format = Literal["qcow2", "raw"]
@@ -44,7 +44,8 @@ class GuestDisk:
         chain = [*self._backing_files(), (self.path, self.format)]
         below: tuple[Path, Format] | None = None
         for image in chain:
-            _create_image(*image, self.size, below)
+            backing = ["-b", str(below[0]), "-F", below[1]] if below else []
+            create_image(*image, self.size, *backing)
             below = image
         self._fill(*chain[0], boot_sector)
 
@@ -66,23 +67,9 @@ class GuestDisk:
             commands.append(f"write -q -P 0xa5 {start} {length}")
         if commands:
             words = [word for command in commands for word in ("-c", command)]
-            _run("qemu-io", "-f", format_, *words, str(image))
+            run("qemu-io", "-f", format_, *words, str(image))
         if boot_sector:
             source.unlink()
-
-
-def _create_image(
-    path: Path, format_: Format, size: int, below: tuple[Path, Format] | None
-) -> None:
-    backing = ["-b", str(below[0]), "-F", below[1]] if below else []
-    _run("qemu-img", "create", "-q", "-f", format_, *backing, str(path), str(size))
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        words = done.stderr.strip() or done.stdout.strip()
-        raise LabError(f"{command[0]} failed: {words}")
 
 
 class GuestLog:

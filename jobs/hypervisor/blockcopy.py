@@ -24,6 +24,7 @@ from jobs.hypervisor.errors import (
     Refused,
     StillEnding,
 )
+from jobs.hypervisor.keys import timing_keys
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.options import (
     check_bandwidth,
@@ -76,7 +77,7 @@ def start(
         return Started(domain_id, transient_job, xml)
 
     try:
-        return link.ask(START_SECONDS, call, about=domain_uuid)
+        return timing_keys(lambda: link.ask(START_SECONDS, call, about=domain_uuid))
     except DestinationExists as error:
         if destination.source_type != "block":
             raise

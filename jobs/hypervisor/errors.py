@@ -137,6 +137,14 @@ class DestinationUnusable(HypervisorError):
     remedy = "Check the path, its directory and the rights on the host."
 
 
+class KeyNotTimed(DestinationUnusable):
+    """QEMU could not measure how long a key takes to derive; see `keys`."""
+
+    cause = "The host was too busy to prepare the encryption of the destination."
+    remedy = "Try again, when the host is less busy."
+    retryable = True
+
+
 class DestinationUnsound(HypervisorError):
     """What lies at the destination is not what was mirrored to; nothing was asked."""
 

@@ -9,6 +9,7 @@ import libvirt
 from jobs.hypervisor.destination import Destination
 from jobs.hypervisor.destination_check import check
 from jobs.hypervisor.errors import DestinationUnusable
+from jobs.hypervisor.keys import timing_keys
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.looking import FILE_POOLS, refresh
 from jobs.hypervisor.pools import pool_facts
@@ -51,7 +52,8 @@ def create_volume(
             raise
         return volume.path()
 
-    return link.ask(CREATE_SECONDS, call, about=f"pool {destination.pool}")
+    name = f"pool {destination.pool}"
+    return timing_keys(lambda: link.ask(CREATE_SECONDS, call, about=name))
 
 
 def _require_fitting(

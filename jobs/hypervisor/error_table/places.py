@@ -19,6 +19,7 @@ from jobs.hypervisor.error_table.row import (
 from jobs.hypervisor.errors import (
     DestinationExists,
     DestinationUnusable,
+    KeyNotTimed,
 )
 
 _FREE_SPACE = "Free some space there, or choose another destination."
@@ -43,6 +44,13 @@ PLACES = Section(
             DestinationExists,
             "unsupported configuration: external destination file for disk vda already "
             "exists and is not a block device: /images/b.qcow2",
+        ),
+        Row(
+            (),
+            r"unable to get accurate CPU usage",
+            KeyNotTimed,
+            "operation failed: failed to format image: 'Unable to get accurate CPU "
+            "usage'",
         ),
         Row(
             (),

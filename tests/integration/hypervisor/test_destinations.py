@@ -23,6 +23,7 @@ from jobs.hypervisor import (
 from lab.cell import LabError
 from lab.guest import MIB, GuestDisk
 from lab.host import PrivateHost
+from lab.images import create_image
 from lab.loop import LoopDevice
 from tests.integration.conftest import MakeGuest
 from tests.integration.hypervisor.conftest import Heard
@@ -220,14 +221,8 @@ def opened(path: Path, format_: str, folder: Path) -> list[str]:
 def test_reused_luks_file(copying: Copying, tmp_path: Path, secret: str) -> None:
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     path = tmp_path / "made.luks"
-    subprocess.run(
-        [
-            *("qemu-img", "create", "-q", "-f", "luks", "-o", "key-secret=key"),
-            *("--object", f"secret,id=key,file={tmp_path / 'passphrase'}"),
-            *(path, str(SIZE)),
-        ],
-        check=True,
-    )
+    key = f"secret,id=key,file={tmp_path / 'passphrase'}"
+    create_image(path, "luks", SIZE, "-o", "key-secret=key", "--object", key)
     to = Destination("file", str(path), "raw", encryption=Secret(uuid=secret))
     copying.pivot(to, REUSE)
     assert identical(copying.source, *opened(path, "raw", tmp_path))

@@ -8,13 +8,13 @@ from jobs.lifecycle import WhenReady
 from jobs.models import Disk, Host
 from jobs.preflight import CopyRequest, Level
 from lab.guest import GuestDisk
+from lab.images import run
 from tests.integration.matrix.scene import (
     SIZE,
     Row,
     Scene,
     refused,
     refused_at_once,
-    run,
 )
 
 ROWS: list[Row] = []

@@ -8,13 +8,13 @@ from jobs.hypervisor import Destination, Server
 from jobs.models import ChainLink, CopyJob, Disk, Domain, Host
 from jobs.preflight import CopyRequest, Level
 from lab.guest import MIB, GuestDisk
+from lab.images import run
 from tests.integration.matrix.scene import (
     SIZE,
     Row,
     Scene,
     refused,
     refused_at_once,
-    run,
 )
 
 ROWS: list[Row] = []

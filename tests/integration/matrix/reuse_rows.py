@@ -8,13 +8,13 @@ from pathlib import Path
 from jobs.hypervisor import Destination, Secret
 from jobs.preflight import CopyRequest
 from lab.guest import MIB
+from lab.images import run
 from tests.integration.matrix.scene import (
     SIZE,
     Row,
     Scene,
     refused,
     refused_at_once,
-    run,
 )
 
 ROWS: list[Row] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from jobs.preflight import CopyRequest, Finding, Level, findings_from_json
 from lab.cell import LabError
 from lab.guest import MIB, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
+from lab.images import create_image
 from tests.conftest import actor_of
 from tests.integration.engine.conftest import lab_host, real_host
 from tests.workers import Workers, workers
@@ -114,9 +114,7 @@ class Scene:
         self, name: str, format_: str = "qcow2", size: int = SIZE, *options: str
     ) -> Path:
         """An image with nothing in it; `options` are qemu-img's."""
-        path = self.path(name)
-        run("qemu-img", "create", "-q", "-f", format_, *options, path, str(size))
-        return path
+        return create_image(self.path(name), format_, size, *options)
 
     def small_folder(self, size: int) -> Path:
         """A directory of the host with room for `size` bytes."""
@@ -234,17 +232,6 @@ def _files(images: Path, busy: str) -> Iterator[tuple[str, str]]:
         if not content and not written_to and path.stat().st_size < 64 * MIB:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
         yield str(path), content
-
-
-def run(*command: str | Path) -> None:
-    """Run a command; again if QEMU could not measure how fast it makes a LUKS key."""
-    for _ in range(10):
-        done = subprocess.run(
-            [str(word) for word in command], check=False, capture_output=True, text=True
-        )
-        if "accurate CPU usage" not in done.stderr:
-            break
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from jobs.hypervisor import (
     HypervisorError,
     InvalidOption,
     JobActive,
+    KeyNotTimed,
     NoJob,
     NotReady,
     PivotFailed,
@@ -82,6 +83,7 @@ FACTS: list[tuple[int, str, type[HypervisorError], str, bool]] = [
     (9, "failed to format image: 'Could not write qcow2 header: No space left on device'", DestinationUnusable, "full", False),
     (9, "failed to format image: 'Could not resize file: File too large'", DestinationUnusable, "of that size", False),
     (1, BLOCKDEV_ADD + "Failed to connect to '127.0.0.1:26809': Connection refused", DestinationUnusable, "cannot reach", False),
+    (9, "failed to format image: 'Unable to get accurate CPU usage'", KeyNotTimed, "too busy", True),
     (1, BLOCKDEV_ADD + "Requested export not available", DestinationUnusable, "cannot reach", False),
     (1, BLOCKDEV_ADD + "Parameter 'driver' does not accept value 'rbd'", DestinationUnusable, "no driver", False),
     # While a copy stands.

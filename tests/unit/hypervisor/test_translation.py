@@ -21,6 +21,7 @@ from jobs.hypervisor import (
     HypervisorError,
     InvalidOption,
     JobActive,
+    KeyNotTimed,
     NoAnswer,
     NoJob,
     NotReady,
@@ -281,7 +282,10 @@ def test_any_error_of_a_dead_connection_is_the_hosts() -> None:
     assert error.retryable
 
 
-RETRYABLE = {HostUnreachable, HostBusy, NoAnswer, JobActive, NotReady, StillEnding}
+RETRYABLE = {
+    *(HostUnreachable, HostBusy, NoAnswer),
+    *(JobActive, NotReady, StillEnding, KeyNotTimed),
+}
 
 
 def test_what_may_be_tried_again() -> None:
