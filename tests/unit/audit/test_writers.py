@@ -17,7 +17,7 @@ from jobs.audit.log import Verdict, verify
 from jobs.models import AuditEntry
 
 # A console beside the tests' own database: SQLite's is in the memory of one process.
-BESIDE = "beside_the_tests"
+BESIDE = f"beside_the_tests_{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 RUN = "import django; django.setup(); from tests.unit.audit.writer import main; main()"
 
 
