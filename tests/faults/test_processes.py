@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.host import PrivateHost
-from tests.faults.kit import Console, DatabaseKind, private_host, running_console
+from tests.faults.kit import Console, private_host, running_console
 from tests.faults.parked import Rack, fill, parked
 
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from jobs.actions import REMOVE_PERMISSION
 from jobs.actor import from_request
+from jobs.console.chart import chart_of
 from jobs.console.filters import JobFilter, groups, in_force, sorts, states
 from jobs.console.ledger import leftovers_of
 from jobs.console.page import Request, needs, show
@@ -65,6 +66,7 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         "may_remove": request.user.has_perm(REMOVE_PERMISSION),
         "events": events[:MOST_EVENTS],
         "more_events": len(events) > MOST_EVENTS,
+        "chart": chart_of(found),
         "entries": [],
     }
     if request.user.has_perm("jobs.view_auditentry"):

@@ -1,0 +1,236 @@
+"""The chart of a copy over its time: rates and what remains, as paths for an SVG.
+
+Samples are counters, so what is drawn between two of them is the true mean, however
+many were left out. The plots have no words in them: they are stretched to the room
+there is, and the words stand beside them in HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
+
+from jobs.console.clock import duration_text, rough_text
+from jobs.models import CopyJob, JobSample
+from jobs.units import bytes_text
+
+# A plot's own coordinates.
+WIDTH, HEIGHT = 1000, 100
+# At most so many stretches are drawn, and so many rows stand in the table.
+MOST_DRAWN = 120
+MOST_ROWS = 24
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A copy between two samples. Seconds since the first sample; bytes, bytes/s.
+
+    `writes` is None where the guest was not asked, `limit` where there is none.
+    """
+
+    begin: float
+    end: float
+    rate: float
+    writes: float | None
+    limit: float | None
+    remaining: int
+
+    @property
+    def when_text(self) -> str:
+        return f"{duration_text(self.begin)} to {duration_text(self.end)}"
+
+    @property
+    def rate_text(self) -> str:
+        return rate_text(self.rate)
+
+    @property
+    def writes_text(self) -> str:
+        return rate_text(self.writes)
+
+    @property
+    def remaining_text(self) -> str:
+        return bytes_text(self.remaining)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity in a plot: what it is called, its style, and its path."""
+
+    name: str
+    style: str
+    path: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over one scale from 0 to `top`, and what it shows in words."""
+
+    key: str
+    title: str
+    says: str
+    top: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a job's samples show."""
+
+    stretches: tuple[Stretch, ...]
+    rows: tuple[Stretch, ...]
+    began_at: datetime
+    ready_after: float | None
+
+    @property
+    def seconds(self) -> float:
+        return self.stretches[-1].end
+
+    @property
+    def ticks(self) -> list[str]:
+        """Return the words of the time axis, from left to right."""
+        return [duration_text(self.seconds * part / 4) for part in range(5)]
+
+    @property
+    def ready_x(self) -> float | None:
+        """Return where the copy came into sync; None if not in this time."""
+        after = self.ready_after
+        if after is None or not 0 < after < self.seconds:
+            return None
+        return round(WIDTH * after / self.seconds, 1)
+
+    @cached_property
+    def plots(self) -> tuple[Plot, Plot]:
+        return self._rates(), self._remaining()
+
+    def _rates(self) -> Plot:
+        known = {
+            style: [value for each in self.stretches if (value := of(each)) is not None]
+            for style, (_, of) in RATES.items()
+        }
+        most = max(known["copy"] + known["writes"])
+        # A limit far above what is copied would press the lines to the ground.
+        if known["limit"] and max(known["limit"]) <= 2 * most:
+            most = max(most, *known["limit"])
+        top = ceiling(most)
+        lines = tuple(
+            Line(name, style, self._steps(of, top), rate_text(known[style][-1]))
+            for style, (name, of) in RATES.items()
+            if known[style] and (style != "limit" or max(known[style]) <= top)
+        )
+        return Plot("rates", "Rates", self._says(lines), f"{bytes_text(top)}/s", lines)
+
+    def _remaining(self) -> Plot:
+        top = ceiling(max(each.remaining for each in self.stretches))
+        last = self.stretches[-1].remaining_text
+        line = Line(
+            "Remaining", "remaining", self._steps(lambda s: s.remaining, top), last
+        )
+        return Plot(
+            "remaining", "Remaining", self._says((line,)), bytes_text(top), (line,)
+        )
+
+    def _says(self, lines: Iterable[Line]) -> str:
+        values = ", ".join(f"{line.name.lower()} {line.last}" for line in lines)
+        return f"Over {rough_text(self.seconds)}; at the end {values}."
+
+    def _steps(self, of: Callable[[Stretch], float | None], top: float) -> str:
+        """Return the path of the means, each level over its stretch; open where none
+        is known."""
+        path, drawing = [], False
+        for each in self.stretches:
+            value = of(each)
+            if value is None:
+                drawing = False
+                continue
+            height = _number(HEIGHT - HEIGHT * min(value, top) / top)
+            begin, end = (
+                _number(WIDTH * second / self.seconds)
+                for second in (each.begin, each.end)
+            )
+            path.append(f"V{height}" if drawing else f"M{begin} {height}")
+            path.append(f"H{end}")
+            drawing = True
+        return "".join(path)
+
+
+RATES: dict[str, tuple[str, Callable[[Stretch], float | None]]] = {
+    "copy": ("Copy rate", lambda each: each.rate),
+    "writes": ("Guest writes", lambda each: each.writes),
+    "limit": ("Limit", lambda each: each.limit),
+}
+
+
+def chart_of(job: CopyJob) -> Chart | None:
+    """Return the chart of a job; None with less than two samples. One query."""
+    samples = list(job.samples.all())
+    return draw(samples, job.ready_at) if len(samples) > 1 else None
+
+
+def draw(samples: Sequence[JobSample], ready_at: datetime | None) -> Chart | None:
+    """Return the chart of `samples`, oldest first; None if no time lies in them."""
+    began_at = samples[0].at
+    if samples[-1].at <= began_at:
+        return None
+    ready_after = (ready_at - began_at).total_seconds() if ready_at else None
+    return Chart(
+        tuple(stretches(_some(samples, MOST_DRAWN))),
+        tuple(stretches(_some(samples, MOST_ROWS))),
+        began_at,
+        ready_after,
+    )
+
+
+def stretches(samples: Sequence[JobSample]) -> list[Stretch]:
+    """Return what lies between each two samples that follow one another."""
+    began_at = samples[0].at
+    return [
+        Stretch(
+            begin=(before.at - began_at).total_seconds(),
+            end=(after.at - began_at).total_seconds(),
+            rate=max(0.0, (after.current - before.current) / seconds),
+            writes=_writes(before, after, seconds),
+            limit=after.bandwidth or None,
+            remaining=max(0, after.end - after.current),
+        )
+        for before, after in pairwise(samples)
+        if (seconds := (after.at - before.at).total_seconds()) > 0
+    ]
+
+
+def _writes(before: JobSample, after: JobSample, seconds: float) -> float | None:
+    if before.written is None or after.written is None:
+        return None
+    written = after.written - before.written
+    return written / seconds if written >= 0 else None  # it counts anew
+
+
+def _some(samples: Sequence[JobSample], most: int) -> list[JobSample]:
+    """Return `most` + 1 of the samples at most, even in number, the ends among them."""
+    last = len(samples) - 1
+    if last <= most:
+        return list(samples)
+    return [samples[round(last * part / most)] for part in range(most + 1)]
+
+
+def ceiling(value: float) -> float:
+    """Return the next round number of bytes that a scale can end with."""
+    unit = 1.0
+    while value > 1000 * unit:
+        unit *= 1024
+    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    return next(step * unit for step in steps if value <= step * unit)
+
+
+def rate_text(bytes_per_second: float | None) -> str:
+    """Return a rate as people read it, "unknown" for None."""
+    if bytes_per_second is None:
+        return "unknown"
+    return f"{bytes_text(bytes_per_second)}/s"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
