@@ -147,9 +147,13 @@ class PrivateHost:
         """Kill the daemon with -9. Its guests stay, as libvirt means them to."""
         self._end_daemon(signal.SIGKILL)
 
+    def end(self) -> None:
+        """End the daemon in good order. Its guests stay."""
+        self._end_daemon(signal.SIGTERM)
+
     def restart(self) -> None:
         """End the daemon in good order and start it again; its guests stay."""
-        self._end_daemon(signal.SIGTERM)
+        self.end()
         self.start()
 
     def freeze(self) -> None:

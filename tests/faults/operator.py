@@ -51,7 +51,7 @@ class Operator:
 
         `fields` are those of the form. Warnings are accepted.
         """
-        page = f"/disks/{self._disk(guest)}/copy/"
+        page = f"/disks/{self._disk(guest.name)}/copy/"
         form: Fields = list(
             {
                 "destination_kind": "file",
@@ -76,6 +76,19 @@ class Operator:
             raise Answered(f"{status} for a copy of {guest.name}: {told}")
         return int(found[1])
 
+    def adopt(self, name: str) -> int:
+        """Adopt the copy on vda of a domain that somebody else began."""
+        page = f"/disks/{self._disk(name)}/adopt/"
+        status, words, _ = self.get(page)
+        sight = re.search(r'name="sight" value="([^"]+)"', words)
+        if sight is None:
+            raise Answered(f"{status} for adopting the copy of {name}: {words[:200]}")
+        status, words, headers = self.post(page, [("sight", sight[1])])
+        found = re.search(r"/jobs/(\d+)/", headers.get("Location", ""))
+        if status != http.client.FOUND or not found:
+            raise Answered(f"{status} for adopting the copy of {name}: {words[:200]}")
+        return int(found[1])
+
     def try_act(self, job: int, verb: str) -> tuple[int, str]:
         """Post a verb; return the status (ACCEPTED, REFUSED …) and what is said."""
         status, words, _ = self.post(f"/jobs/{job}/{verb}/", [], htmx=True)
@@ -97,15 +110,15 @@ class Operator:
         if status != ACCEPTED:
             raise Answered(f"{status} for a bandwidth of job {job}: {words[:200]}")
 
-    def _disk(self, guest: Guest) -> int:
+    def _disk(self, name: str) -> int:
         with asking(self.stack.environment["DATABASE_URL"]) as ask:
             rows = ask(
                 "select disk.id from jobs_disk disk join jobs_domain domain"
                 " on domain.id = disk.domain_id where disk.target = 'vda'"
-                f" and domain.name = '{guest.name}' order by disk.id"
+                f" and domain.name = '{name}' order by disk.id"
             )
         if not rows:
-            raise Answered(f"The console does not know {guest.name} yet.")
+            raise Answered(f"The console does not know {name} yet.")
         return int(rows[-1][0])
 
     # --- HTTP -------------------------------------------------------------------------
