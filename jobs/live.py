@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import redis
@@ -20,6 +20,7 @@ import structlog
 from django.conf import settings
 from redis.exceptions import LockError, RedisError
 
+from jobs.forecast import UNKNOWN, Forecast, Mark, forecast
 from jobs.hypervisor import Progress
 from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Host
@@ -28,8 +29,12 @@ log = structlog.get_logger(__name__)
 
 CHANNEL = "blockcopy:wake"
 PROGRESS_TTL = 3600  # seconds
+FRESH_SECONDS = 5.0  # a number older than this says how old it is
 LOCK_TTL = 6.0  # seconds; a killed worker's locks are gone after that
 SMOOTHING_SECONDS = 10.0
+# What a forecast rests on: so far back, and so far apart.
+MARKED_SECONDS = 120.0
+MARK_EACH_SECONDS = 12.0
 
 
 @cache
@@ -48,7 +53,8 @@ class LiveProgress:
     """Progress of a copy as last seen. Bytes, bytes/s, and seconds since the epoch.
 
     `rose_at`: when `current` was last seen to rise. Losing Redis loses it, and a copy
-    that stands still looks as if it had just begun to.
+    that stands still looks as if it had just begun to. `marks`: where it stood in the
+    last two minutes under the limit that is in force, oldest first.
     """
 
     current: int
@@ -57,6 +63,7 @@ class LiveProgress:
     rate: float
     at: float
     rose_at: float
+    marks: tuple[Mark, ...] = ()
 
     @property
     def percent(self) -> float | None:
@@ -70,16 +77,21 @@ class LiveProgress:
         return min(100.0, 100.0 * self.current / self.end)
 
     @property
-    def seconds_left(self) -> float | None:
-        """Seconds until all is copied at the present rate; None if unknowable."""
-        if self.end <= 1 or self.rate < 1:
-            return None
-        return max(0.0, (self.end - self.current) / self.rate)
+    def forecast(self) -> Forecast:
+        """The time until all is copied; unknown when the numbers are not fresh."""
+        if not self.fresh:
+            return UNKNOWN
+        return forecast([*self.marks, Mark(self.at, self.current, self.end)])
 
     @property
     def age(self) -> float:
         """Seconds since the numbers were read from the host."""
         return max(0.0, time.time() - self.at)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the numbers are of this moment."""
+        return self.age <= FRESH_SECONDS
 
 
 def _progress_key(job_pk: int) -> str:
@@ -101,8 +113,9 @@ def store_progress(seen: dict[int, Progress]) -> None:
                 rate=_rate(before.get(pk), progress, now),
                 at=now,
                 rose_at=_rose_at(before.get(pk), progress, now),
+                marks=_marks(before.get(pk), progress, now),
             )
-            pipe.set(_progress_key(pk), json.dumps(asdict(entry)), ex=PROGRESS_TTL)
+            pipe.set(_progress_key(pk), json.dumps(vars(entry)), ex=PROGRESS_TTL)
         pipe.execute()
 
 
@@ -110,6 +123,20 @@ def _rose_at(before: LiveProgress | None, progress: Progress, now: float) -> flo
     if before is None or progress.current > before.current:
         return now
     return min(now, before.rose_at)
+
+
+def _marks(
+    before: LiveProgress | None, progress: Progress, now: float
+) -> tuple[Mark, ...]:
+    """Another limit, or another copy under the same number, begins anew."""
+    mark = Mark(now, progress.current, progress.end)
+    kept = before.marks if before else ()
+    changed = before is not None and before.bandwidth != progress.bandwidth
+    if not kept or changed or progress.current < kept[-1].current:
+        return (mark,)
+    if now < kept[-1].at + MARK_EACH_SECONDS:
+        return kept
+    return (*(each for each in kept if each.at > now - MARKED_SECONDS), mark)
 
 
 def _rate(before: LiveProgress | None, progress: Progress, now: float) -> float:
@@ -144,7 +171,8 @@ def _kept(value: bytes | str | None) -> LiveProgress | None:
     if not value:
         return None
     try:
-        return LiveProgress(**json.loads(value))
+        entry = LiveProgress(**json.loads(value))
+        return replace(entry, marks=tuple(Mark(*mark) for mark in entry.marks))
     except (TypeError, ValueError):
         return None  # kept by another version of the console
 

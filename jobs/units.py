@@ -83,6 +83,19 @@ def seconds_text(seconds: int) -> str:
     return " ".join(parts) or "0s"
 
 
+def rough_text(seconds: float) -> str:
+    """Return a duration as an estimate: "8 s", "5 min", "3 h 20 min", "2 days"."""
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minute} min" if hours < 10 and minute else f"{hours} h"
+    return f"{hours // 24} days"
+
+
 def version_text(number: int) -> str:
     """Return a version as people write it; libvirt numbers 9.1.2 as 9001002."""
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

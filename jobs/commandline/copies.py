@@ -12,6 +12,7 @@ from jobs.commandline.reaching import followed, reached
 from jobs.commandline.records import Record, job_record, job_records, shown_record
 from jobs.commandline.text import exact, fields, table
 from jobs.commandline.waiting import BY_VERB, COMPLETE, READY, wait_until
+from jobs.forecast import Forecast, Kind
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob
 from jobs.preflight import findings_from_json
@@ -88,10 +89,19 @@ def _readable(record: Record) -> Record:
         "granularity": _size(record["granularity"]) or "libvirt's default",
         "buf_size": _size(record["buf_size"]) or "libvirt's default",
         "progress": " of ".join(done),
+        "time_left": _time_left(record),
         "accepted": ", ".join(record["accepted"]),
         "created_volume": f"{volume['pool']}/{volume['name']}" if volume else "",
         **_limits(record),
     }
+
+
+def _time_left(record: Record) -> str:
+    progress = record["progress"]
+    if not progress or record["state"] != State.COPYING:
+        return ""
+    low, high = progress["seconds_left_at_least"], progress["seconds_left"]
+    return Forecast(Kind(progress["forecast"]), low, high).text
 
 
 def _size(count: int | None) -> str:

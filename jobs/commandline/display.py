@@ -122,4 +122,5 @@ def _figures(job: CopyJob, progress: LiveProgress | None) -> str:
         return ""
     # 100 % of what libvirt counts is not yet "in sync"; never claim it.
     rate = bandwidth_text(round(progress.rate)) if progress.rate >= 1 else ""
-    return f"{min(progress.percent, 99.9):.1f} % {rate}".rstrip()
+    done = f"{min(progress.percent, 99.9):.1f} % {rate}".rstrip()
+    return ", ".join(filter(None, [done, progress.forecast.short]))

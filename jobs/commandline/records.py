@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import live
+from jobs.forecast import Forecast
 from jobs.hypervisor import HostFacts, option_support
 from jobs.leftovers import uses_of
 from jobs.live import LiveProgress
@@ -193,8 +194,17 @@ def progress_record(progress: LiveProgress | None) -> Record | None:
         "end": progress.end,
         "percent": progress.percent,
         "rate": round(progress.rate),
-        "seconds_left": progress.seconds_left,
+        **forecast_record(progress.forecast),
         "age": round(progress.age, 3),
+    }
+
+
+def forecast_record(found: Forecast) -> Record:
+    """Return how long a copy still takes; `seconds_left` is on the safe side."""
+    return {
+        "seconds_left": found.high,
+        "seconds_left_at_least": found.low,
+        "forecast": str(found.kind),
     }
 
 

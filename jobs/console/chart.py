@@ -13,9 +13,9 @@ from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 
-from jobs.console.clock import duration_text, rough_text
+from jobs.console.clock import duration_text
 from jobs.models import CopyJob, JobSample
-from jobs.units import bytes_text
+from jobs.units import bytes_text, rough_text
 
 # A plot's own coordinates.
 WIDTH, HEIGHT = 1000, 100

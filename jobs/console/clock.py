@@ -7,8 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-# A number older than this says how old it is.
-FRESH_SECONDS = 5.0
+from jobs.units import rough_text
 
 
 def seconds_since(moment: datetime) -> float:
@@ -26,19 +25,6 @@ def duration_text(seconds: float) -> str:
     if hours:
         return f"{hour}:{minute:02}:{second:02}"
     return f"{minute}:{second:02}"
-
-
-def rough_text(seconds: float) -> str:
-    """Return a duration as an estimate: "8 s", "5 min", "3 h 20 min", "2 days"."""
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minute = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minute} min" if hours < 10 and minute else f"{hours} h"
-    return f"{hours // 24} days"
 
 
 def ago_text(seconds: float) -> str:

@@ -16,9 +16,9 @@ from jobs import live
 from jobs.actions import SPEED_STATES, VERBS, Verb, speed_why_not
 from jobs.actor import Actor
 from jobs.console import words
-from jobs.console.clock import FRESH_SECONDS, seconds_since
 from jobs.console.look import LOOKS
 from jobs.console.verdict import ShownFinding, Verdict
+from jobs.forecast import UNKNOWN, Forecast, Kind, what_helps
 from jobs.hypervisor import CopyOptions, flag_names, options_for, parameters
 from jobs.lifecycle import ENDED, ON_HOST, State, WhenReady
 from jobs.models import CopyJob
@@ -26,8 +26,6 @@ from jobs.models.job import AtLimit, Consistency
 from jobs.preflight import findings_from_json
 from jobs.units import bytes_text, seconds_text
 
-# A rate needs some seconds before it says anything about the time left.
-YOUNG_SECONDS = 8.0
 # The sweep looks each second: no look for longer is worth saying.
 SILENT_SECONDS = 10.0
 
@@ -134,7 +132,7 @@ class ShownJob:
     @property
     def fresh(self) -> bool:
         """Whether the numbers are of this moment."""
-        return self.progress is not None and self.progress.age <= FRESH_SECONDS
+        return self.progress is not None and self.progress.fresh
 
     @property
     def copying(self) -> bool:
@@ -147,15 +145,20 @@ class ShownJob:
             return None
         return self.progress.rate or None
 
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The time left until the mirror."""
+        if not self.copying or self.progress is None:
+            return UNKNOWN
+        return self.progress.forecast
+
     @property
-    def seconds_left(self) -> float | None:
-        """Seconds until the mirror, at the present rate; None if unknown or young."""
-        started = self.job.started_at
-        if self.rate is None or self.progress is None or started is None:
-            return None
-        if seconds_since(started) < YOUNG_SECONDS:
-            return None
-        return self.progress.seconds_left
+    def what_helps(self) -> list[str]:
+        """Say what makes the copy converge; empty if it does, or nobody knows."""
+        if self.forecast.kind != Kind.DIVERGES or self.progress is None:
+            return []
+        limit, synchronous = self.progress.bandwidth, self.job.synchronous_writes
+        return what_helps(limit=limit, synchronous=synchronous)
 
     @property
     def state_since(self) -> datetime:

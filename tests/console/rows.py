@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 from django.db import connection
 from django.test import Client
@@ -66,6 +67,30 @@ def many_jobs(host: Host, state: State, count: int) -> list[CopyJob]:
 def seen(job: CopyJob, current: int, end: int) -> None:
     """Store progress as a look at the host does."""
     live.store_progress({job.pk: Progress(current, end, 0)})
+
+
+def seen_for(
+    job: CopyJob,
+    current: int,
+    end: int,
+    *,
+    rate: float,
+    growth: float = 0,
+    seconds: int = 90,
+    bandwidth: int = 0,
+) -> None:
+    """Store progress as looks over some time do, of a copy that goes on steadily.
+
+    `rate` is by how much it copies, `growth` by how much `end` grows, in bytes/s.
+    """
+    now = timezone.now().timestamp()
+    with patch("jobs.live.time.time") as clock:
+        for ago in range(seconds, -1, -5):
+            clock.return_value = now - ago
+            progress = Progress(
+                int(current - rate * ago), int(end - growth * ago), bandwidth
+            )
+            live.store_progress({job.pk: progress})
 
 
 def text_of(response: Any) -> str:

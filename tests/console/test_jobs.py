@@ -19,9 +19,18 @@ from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Host, JobEvent, Site
 from tests.conftest import actor_of, signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
-from tests.console.rows import job_in, many_jobs, queries_of, seen, text_of
+from tests.console.rows import (
+    job_in,
+    many_jobs,
+    queries_of,
+    seen,
+    seen_for,
+    text_of,
+)
 
 Page = Callable[..., str]
+
+MIB, GIB = 2**20, 2**30
 
 
 @pytest.fixture
@@ -34,6 +43,12 @@ def listed(olga: User) -> Callable[[str], set[int]]:
         return {shown.job.pk for shown in response.context["rows"]}
 
     return ask
+
+
+@pytest.fixture
+def listed_text(victor: User) -> Callable[[], str]:
+    """Return what the list of jobs says."""
+    return lambda: text_of(signed_in(victor).get(reverse("jobs")))
 
 
 # --- The list -------------------------------------------------------------
@@ -237,26 +252,40 @@ def test_every_state_has_a_page(job_page: Page, disk: Disk, state: State) -> Non
 
 
 def test_copying_shows_progress_and_time_left(
-    redis: None, job_page: Page, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    redis: None, job_page: Page, listed_text: Callable[[], str], disk: Disk
 ) -> None:
     job = job_in(State.COPYING, disk)
-    monkeypatch.setattr("jobs.live._rate", lambda *_: 100 * 2.0**20)
-    seen(job, 4 * 2**30, 10 * 2**30)
+    seen_for(job, 4 * GIB, 10 * GIB, rate=40 * MIB)
     shown = job_page(job)
     assert "4 GiB of 10 GiB" in shown
     assert "Copying 40 %" in shown
-    assert "100 MiB/s" in shown
-    assert "about 1 min" in shown
+    assert "40 MiB/s" in shown
+    assert "<dt>Time left</dt><dd>about 2 min</dd>" in shown
+    assert "40 MiB/s, about 2 min left" in listed_text()
     assert 'class="age">' not in shown.split("data-age hidden")[0]
 
 
 def test_a_young_copy_knows_no_time_left(
-    redis: None, job_page: Page, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    redis: None, job_page: Page, disk: Disk
 ) -> None:
     job = job_in(State.COPYING, disk, started_at=timezone.now())
-    monkeypatch.setattr("jobs.live._rate", lambda *_: 100 * 2.0**20)
-    seen(job, 4 * 2**30, 10 * 2**30)
+    seen_for(job, 4 * GIB, 10 * GIB, rate=40 * MIB, seconds=5)
     assert "<dt>Time left</dt><dd>unknown</dd>" in job_page(job)
+
+
+def test_a_copy_that_does_not_converge_says_what_helps(
+    redis: None, job_page: Page, listed_text: Callable[[], str], disk: Disk
+) -> None:
+    job = job_in(State.COPYING, disk)
+    same = {"rate": 20 * MIB, "growth": 20 * MIB, "bandwidth": 20 * MIB}
+    seen_for(job, 4 * GIB, 10 * GIB, **same)
+    shown = job_page(job)
+    assert "<dt>Time left</dt><dd>does not converge at this rate</dd>" in shown
+    assert "More bandwidth: the limit is 20 MiB/s." in shown
+    assert "Synchronous writes at the next start" in shown
+    assert "does not converge at this rate" in listed_text()
+    CopyJob.objects.update(synchronous_writes=True)
+    assert "Synchronous writes at the next start" not in job_page(job)
 
 
 def test_old_numbers_say_their_age_and_no_rate(

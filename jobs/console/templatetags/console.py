@@ -18,9 +18,10 @@ from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 from jobs.console import clock
 from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
 from jobs.lifecycle import State
+from jobs.live import FRESH_SECONDS
 from jobs.models import Host
 from jobs.roles import role_of
-from jobs.units import bandwidth_text, bytes_text, version_text
+from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
 
 register = template.Library()
 
@@ -138,7 +139,7 @@ def duration(seconds: float | None) -> str:
 @register.filter
 def rough(seconds: float | None) -> str:
     """Return a duration as an estimate ("5 min"), "unknown" for None."""
-    return "unknown" if seconds is None else clock.rough_text(seconds)
+    return "unknown" if seconds is None else rough_text(seconds)
 
 
 @register.filter
@@ -193,7 +194,7 @@ def age(epoch: float) -> SafeString:
     """Say how old a number is, from five seconds on. `epoch` as of time.time()."""
     seen = datetime.fromtimestamp(epoch, tz=UTC)
     seconds = clock.seconds_since(seen)
-    mark = "data-age" if seconds > clock.FRESH_SECONDS else "data-age hidden"
+    mark = "data-age" if seconds > FRESH_SECONDS else "data-age hidden"
     return _time(seen, f"as of {clock.ago_text(seconds)}", mark, "age")
 
 
