@@ -13,6 +13,15 @@ from jobs.actions.adoption import (
     adoption_why_not,
     stranger_why_not,
 )
+from jobs.actions.bulk import (
+    BULK_ACTS,
+    MOST_AT_ONCE,
+    RETRY,
+    SPEED,
+    BulkAct,
+    Told,
+    perform_each,
+)
 from jobs.actions.copies import ask_check, request_copy
 from jobs.actions.hosts import save_host, sync_host, test_host
 from jobs.actions.leftovers import (
@@ -24,6 +33,13 @@ from jobs.actions.leftovers import (
     withdrawal_why_not,
 )
 from jobs.actions.refusal import ActionError, Denied, Invalid, NotPossible
+from jobs.actions.repeat import (
+    REPEAT_PERMISSION,
+    REPEAT_STATES,
+    repeat,
+    repeat_consequence,
+    repeat_why_not,
+)
 from jobs.actions.verbs import (
     CANCEL,
     FINISH,
@@ -40,27 +56,39 @@ from jobs.audit import Outcome
 
 __all__ = [
     "ADOPT_PERMISSION",
+    "BULK_ACTS",
     "CANCEL",
     "FINISH",
+    "MOST_AT_ONCE",
     "PIVOT",
     "REMOVE_PERMISSION",
+    "REPEAT_PERMISSION",
+    "REPEAT_STATES",
+    "RETRY",
+    "SPEED",
     "SPEED_PERMISSION",
     "SPEED_STATES",
     "VERBS",
     "ActionError",
+    "BulkAct",
     "Denied",
     "Invalid",
     "NotPossible",
     "Outcome",
+    "Told",
     "Verb",
     "adopt",
     "adoption_consequence",
     "adoption_why_not",
     "ask_check",
     "perform",
+    "perform_each",
     "removal_consequence",
     "removal_why_not",
     "remove_leftover",
+    "repeat",
+    "repeat_consequence",
+    "repeat_why_not",
     "request_copy",
     "save_host",
     "set_speed",

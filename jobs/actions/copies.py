@@ -26,11 +26,13 @@ from jobs.preflight import (
 from jobs.transition import move, tell
 
 
-def request_copy(request: CopyRequest, actor: Actor) -> CopyJob:
+def request_copy(
+    request: CopyRequest, actor: Actor, *, repeats: CopyJob | None = None
+) -> CopyJob:
     """Record a copy job and ask a worker to start it.
 
-    Denied, or Invalid with everything that speaks against it; nothing was started
-    then.
+    `repeats` is the job that it is a repetition of, for the records. Denied, or
+    Invalid with everything that speaks against it; nothing was started then.
     """
     disk = request.disk
     host = disk.domain.host
@@ -48,7 +50,7 @@ def request_copy(request: CopyRequest, actor: Actor) -> CopyJob:
     if found:
         refuse(actor, "request", host, Invalid(found), request.reason)
     try:
-        return _create(request, actor, _accepted(checked, request))
+        return _create(request, actor, _accepted(checked, request), repeats)
     except IntegrityError:
         # Two requests at once: the database lets one in.
         found = problems(request) or [
@@ -109,7 +111,13 @@ def ask_check(request: CopyRequest, actor: Actor) -> str:
     return key
 
 
-def _create(request: CopyRequest, actor: Actor, accepted: list[str]) -> CopyJob:
+def _create(
+    request: CopyRequest,
+    actor: Actor,
+    accepted: list[str],
+    repeats: CopyJob | None,
+) -> CopyJob:
+    again = f" Repeats job {repeats.pk}." if repeats else ""
     disk, options = request.disk, request.options
     domain, destination = disk.domain, request.destination
     with transaction.atomic():
@@ -150,10 +158,12 @@ def _create(request: CopyRequest, actor: Actor, accepted: list[str]) -> CopyJob:
             "request",
             job,
             Outcome.ASKED,
-            intent=_intent(job, accepted),
+            intent=_intent(job, accepted) + again,
             reason=request.reason,
         )
-        tell(job, f"Requested by {actor.name}.", actor=actor, new=State.REQUESTED)
+        tell(
+            job, f"Requested by {actor.name}.{again}", actor=actor, new=State.REQUESTED
+        )
         move(job, State.QUEUED, "Queued.", actor=actor)
         dispatch.start(job)
     return job
