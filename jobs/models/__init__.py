@@ -8,6 +8,7 @@ from jobs.models.host import Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
 from jobs.models.leftover import Leftover
 from jobs.models.sample import JobSample
+from jobs.models.view import SavedView
 
 __all__ = [
     "AuditEntry",
@@ -20,6 +21,7 @@ __all__ = [
     "JobEvent",
     "JobSample",
     "Leftover",
+    "SavedView",
     "Site",
     "StoragePool",
 ]

@@ -193,7 +193,7 @@ class CopyJob(models.Model):
                 condition=models.Q(frozen_at__isnull=False),
                 name="frozen_jobs_by_host",
             ),
-            # The jobs page, by state.
+            # The jobs page, by state; and how many there are of each.
             models.Index(fields=["state", "-id"], name="jobs_by_state"),
         ]
         permissions: ClassVar = [
