@@ -162,12 +162,15 @@ class JobFilter(FilterSet):
         return ordered
 
     def counts(self) -> Counts:
-        """Return how many jobs match, by state, if the filter said none; one query."""
+        """Return how many jobs match, by state, if the filter said none; two queries.
+
+        The first needs nothing but an index while nothing else is filtered.
+        """
         if self.complaints:
-            return Counts({})
-        everything = JobFilter(self.without("state")).qs if self.states else self.qs
-        rows: Any = everything.order_by().values_list("state", "when_ready")
-        return Counts({(s, w): n for s, w, n in rows.annotate(n=Count("pk"))})
+            return Counts({}, 0)
+        rest: Any = JobFilter(self.without("state")).qs if self.states else self.qs
+        rows: Any = rest.order_by().values_list("state")
+        return Counts(dict(rows.annotate(n=Count("pk"))), rest.waiting().count())
 
     def in_states(self, found: Any, _: str, names: list[str]) -> Any:
         """Keep the jobs of any of the groups and states `names`."""
@@ -206,6 +209,17 @@ class JobFilter(FilterSet):
         return str(self.given.urlencode())
 
     @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the filter in force as names and values, for a form."""
+        lists: Any = self.given.lists()
+        return [(name, value) for name, values in lists for value in values]
+
+    @property
+    def address(self) -> str:
+        """Return the address of the list that this filter makes."""
+        return _jobs_page(self.given)
+
+    @property
     def narrows(self) -> bool:
         """Whether anything is filtered, and not only sorted."""
         return bool(set(self.given) - {"sort"})
@@ -227,8 +241,12 @@ class JobFilter(FilterSet):
         data = self.without(name)
         if values:
             data.setlist(name, values)
-        query = data.urlencode()
-        return f"{reverse('jobs')}?{query}" if query else reverse("jobs")
+        return _jobs_page(data)
+
+
+def _jobs_page(data: QueryDict) -> str:
+    query = data.urlencode()
+    return f"{reverse('jobs')}?{query}" if query else reverse("jobs")
 
 
 PARAMETERS = frozenset(JobFilter.base_filters) - {"asked"} | {
@@ -239,28 +257,24 @@ PARAMETERS = frozenset(JobFilter.base_filters) - {"asked"} | {
 
 @dataclass(frozen=True)
 class Counts:
-    """How many jobs there are of each state and what follows when they are ready."""
+    """How many jobs there are of each state, and how many wait for a decision."""
 
-    rows: dict[tuple[str, str], int]
+    by_state: dict[str, int]
+    waiting: int
 
     @property
     def all(self) -> int:
-        return sum(self.rows.values())
+        return sum(self.by_state.values())
 
     def of(self, *names: str) -> int:
         """Return how many are in any of the groups and states `names`."""
-        return sum(
-            count
-            for (state, when_ready), count in self.rows.items()
-            if any(_is(name, state, when_ready) for name in names)
-        )
-
-
-def _is(name: str, state: str, when_ready: str) -> bool:
-    if name not in GROUPS:
-        return state == name
-    _label, states, waits = GROUPS[name]
-    return state in states and (not waits or when_ready == WhenReady.WAIT)
+        whole = {name for name in names if name not in GROUPS}
+        for name in names:
+            _label, states, waits = GROUPS.get(name, ("", frozenset[State](), False))
+            whole |= frozenset() if waits else states
+        found = sum(self.by_state.get(state, 0) for state in whole)
+        extra = "waiting" in names and State.MIRRORING not in whole
+        return found + (self.waiting if extra else 0)
 
 
 # --- Chips -------------------------------------------------------------------------

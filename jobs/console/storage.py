@@ -9,7 +9,7 @@ from datetime import date
 
 from django.db.models import Q, QuerySet
 
-from jobs.models import ChainLink, CopyJob, Disk, Host, StoragePool
+from jobs.models import ChainLink, CopyJob, Disk, Host, Leftover, StoragePool
 
 # Pools whose volumes are files below the pool's path.
 FILE_POOLS = frozenset({"dir", "fs", "netfs"})
@@ -38,12 +38,12 @@ def _is_below(location: str, directory: str) -> bool:
 def places(path: str, pools: Iterable[StoragePool]) -> list[tuple[str, StoragePool]]:
     """Return `path`'s file name in each pool of files, the roomiest pool first."""
     name = posixpath.basename(path)
-    usable = [pool for pool in pools if pool.path and _takes_files(pool)]
+    usable = [pool for pool in pools if pool.path and takes_files(pool)]
     usable.sort(key=lambda pool: -pool.available)
     return [(posixpath.join(pool.path, name), pool) for pool in usable]
 
 
-def _takes_files(pool: StoragePool) -> bool:
+def takes_files(pool: StoragePool) -> bool:
     return pool.active and pool.kind in FILE_POOLS
 
 
@@ -89,7 +89,7 @@ def suggested_destination(
 
 
 def _stem(disk: Disk, today: date) -> str:
-    return f"{_plain(disk.domain.name)}-{_plain(disk.target)}-{today:%Y%m%d}"
+    return f"{plain(disk.domain.name)}-{plain(disk.target)}-{today:%Y%m%d}"
 
 
 def _directory(disk: Disk, pools: list[StoragePool]) -> str:
@@ -97,12 +97,12 @@ def _directory(disk: Disk, pools: list[StoragePool]) -> str:
     own = pool_of(disk.source, pools)
     if beside and (own is None or own.available >= (disk.capacity or 0)):
         return beside
-    usable = filter(_takes_files, pools)
+    usable = filter(takes_files, pools)
     roomy = max(usable, key=lambda pool: pool.available, default=None)
     return roomy.path if roomy and roomy.path else beside
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return `name` with only what is safe in every shell and file system."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
     return kept[:_STEM_MAX] or "disk"
@@ -115,6 +115,42 @@ def _free_name(disk: Disk, stem: str, extension: str) -> str:
         number += 1
         path = f"{stem}-{number}.{extension}"
     return path
+
+
+def free_path(disk: Disk, path: str, extension: str = "") -> str:
+    """Return `path`, or one with a number beside it if something is there already.
+
+    As far as is known: what disks use, what jobs write to, what jobs left behind.
+    `extension` is for a path that has none.
+    """
+    stem, dot, ending = path.rpartition(".")
+    if not dot or "/" in ending:
+        stem, ending = path, extension
+    taken = _in_use(disk.domain.host, stem)
+    number, free = 1, path
+    while free in taken:
+        number += 1
+        free = f"{stem}-{number}.{ending}" if ending else f"{stem}-{number}"
+    return free
+
+
+def _in_use(host: Host, prefix: str) -> set[str]:
+    """Return what is now at a path that begins with `prefix`."""
+    left = Leftover.objects.there().filter(host=host, location__startswith=prefix)
+    links = ChainLink.objects.filter(
+        location__startswith=prefix, disk__gone_at=None, disk__domain__gone_at=None
+    )
+    jobs = CopyJob.objects.active().filter(destination__startswith=prefix)
+    named = Disk.objects.filter(
+        Q(persistent_source__startswith=prefix) | Q(mirror__startswith=prefix),
+        gone_at=None,
+    )
+    return {
+        *left.values_list("location", flat=True),
+        *links.values_list("location", flat=True),
+        *jobs.values_list("destination", flat=True),
+        *(name or "" for pair in named.values_list(*_NAMED) for name in pair),
+    }
 
 
 def _known_locations(host: Host, prefix: str) -> set[str]:

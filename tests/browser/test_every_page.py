@@ -27,6 +27,11 @@ LISTS = {
     "jobs": "/jobs/",
     "jobs that ended": "/jobs/?state=ended",
     "no jobs": "/jobs/?q=nobody-has-this-name",
+    "jobs by some filters": "/jobs/?state=mirroring&state=copying&q=w&sort=-host",
+    "jobs by a filter that is none": "/jobs/?colour=red",
+    "saved views": "/jobs/views/",
+    "cancel many": "/jobs/bulk/?act=cancel&all=9&state=active",
+    "set the bandwidth of many": "/jobs/bulk/?act=speed&all=9&state=copying",
     "hosts": "/hosts/",
     "silent hosts": "/hosts/?reach=silent",
     "domains": "/domains/",
@@ -43,7 +48,7 @@ PLACES = (
     *("job on a silent host", "silent host", "host", "edit a host", "domain"),
     *("odd domain", "copy this disk", "confirm a pivot", "confirm a cancel"),
     *("copy to a volume", "copy to the network", "copy by raw XML"),
-    *("confirm a finish", "confirm an adoption", "adopted"),
+    *("confirm a finish", "confirm an adoption", "adopted", "copy several disks"),
 )
 
 # What reaches beyond the edge of a page that can be pushed sideways.
@@ -86,6 +91,7 @@ def furnish(page: Page, make: MakeGuest, birch: PrivateHost) -> Furniture:
     link = acts.disk(page, "vda").get_by_role("link", name="Copy this disk")
     form = link.get_attribute("href") or ""
     at["copy this disk"] = f"{form}?bandwidth=1+MiB"
+    at["copy several disks"] = f"{at['domain']}copy/?disk={form.split('/')[2]}"
     at["copy to a volume"] = f"{form}?destination_kind=volume&when_ready=finish"
     at["copy to the network"] = (
         f"{form}?destination_kind=network&protocol=rbd&servers=x&encryption=y"

@@ -31,15 +31,20 @@ APPEARANCES = ("light", "dark", "system")
 SECTIONS = {
     "job": "jobs",
     "job-verb": "jobs",
+    "jobs-bulk": "jobs",
+    "views": "jobs",
+    "view-act": "jobs",
     "job-speed": "jobs",
     "host": "hosts",
     "host-add": "hosts",
     "host-edit": "hosts",
     "domain": "domains",
     "disk-copy": "domains",
+    "domain-copy": "domains",
     "disk-adopt": "domains",
     "copy-new": "domains",
     "leftover-act": "leftovers",
+    "audit-export": "audit",
 }
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
+from jobs.audit import exports, log
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
 
 PER_PAGE = 50
 FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
+DATES = ("since", "until")
+# The most entries that a page exports; the command line has no such limit.
+MOST_EXPORTED = 50_000
 # Offered in the filter; any other text may be asked for too.
 ACTIONS = (
     *("request", "start", "speed", "pivot", "finish", "cancel", "copy", "repair"),
@@ -33,8 +43,9 @@ PAGES: dict[str, tuple[type[Model], str]] = {
 @needs("jobs.view_auditentry")
 def audit(request: Request) -> HttpResponse:
     """List the entries, newest first; the filters and the place are in the address."""
-    wanted = {name: _text(request, name) for name in FILTERS}
-    entries, older, newer = _around(_matching(wanted), request)
+    wanted, complaints = _wanted(request)
+    found = AuditEntry.objects.none() if complaints else _matching(wanted)
+    entries, older, newer = _around(found, request)
     links = _links(entries)
     return show(
         request,
@@ -45,11 +56,70 @@ def audit(request: Request) -> HttpResponse:
             "newer": newer,
             "newest": newer is None and "before" not in request.GET,
             "wanted": wanted,
+            "complaints": complaints,
             "filtered": any(wanted.values()),
+            "exported": urlencode(
+                {name: text for name, text in wanted.items() if text}
+            ),
             "actions": ACTIONS,
             "outcomes": AuditEntry.Outcome.choices,
         },
     )
+
+
+@require_safe
+@needs("jobs.view_auditentry")
+def export(request: Request, form: str) -> HttpResponse:
+    """Send the entries that match as "jsonl" or "csv", the oldest first.
+
+    As `blockcopy audit export` writes them, so that they verify like its files.
+    """
+    if form not in exports.FORMATS:
+        raise Http404(f"There is no format {form}.")
+    wanted, complaints = _wanted(request)
+    if complaints:
+        return _no_export(request, " ".join(complaints))
+    found = _matching(wanted)
+    if found[MOST_EXPORTED : MOST_EXPORTED + 1].exists():
+        words = f"More than {MOST_EXPORTED:,} entries match. Narrow the filter down."
+        return _no_export(request, words)
+    text = io.StringIO(newline="")
+    exports.write(log.entries(found), text, form, _given(wanted))
+    kind = "text/csv" if form == "csv" else "application/jsonl"
+    response = HttpResponse(text.getvalue(), content_type=f"{kind}; charset=utf-8")
+    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{form}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _no_export(request: Request, words: str) -> HttpResponse:
+    context = {"words": words, "query": request.GET.urlencode()}
+    return render(request, "console/audit_no_export.html", context, status=422)
+
+
+def _wanted(request: Request) -> tuple[dict[str, str], list[str]]:
+    """Return the filter by name, and what is wrong with it, a sentence each."""
+    wanted = {name: _text(request, name) for name in (*FILTERS, *DATES)}
+    days = [wanted[name] for name in DATES if wanted[name]]
+    complaints = [f"“{day}” is no date." for day in days if _day(day) is None]
+    outcome = wanted["outcome"]
+    if outcome and outcome not in AuditEntry.Outcome.values:
+        complaints.append(f"There is no outcome “{outcome}”.")
+    return wanted, complaints
+
+
+def _given(wanted: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in wanted.items() if text}
+
+
+def _day(text: str) -> datetime | None:
+    """Return the beginning of a day that is written as 2026-11-23, in the current
+    zone; None for anything else."""
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return None
+    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
 
 
 def _text(request: Request, name: str) -> str:
@@ -57,8 +127,12 @@ def _text(request: Request, name: str) -> str:
 
 
 def _matching(wanted: dict[str, str]) -> QuerySet[AuditEntry]:
-    exactly = {name: text for name, text in wanted.items() if text and name != "q"}
+    exactly = {name: wanted[name] for name in FILTERS if wanted[name] and name != "q"}
     found = AuditEntry.objects.filter(**exactly)
+    if since := _day(wanted["since"]):
+        found = found.filter(time__gte=since)
+    if until := _day(wanted["until"]):
+        found = found.filter(time__lt=until + timedelta(days=1))
     if text := wanted["q"]:
         anywhere = Q(request_id=text)
         for name in ("object_text", "intent", "reason", "detail", "actor"):

@@ -24,7 +24,7 @@ from jobs.console.storage import (
 )
 from jobs.console.verdict import Verdict, format_found, verdict_of
 from jobs.lifecycle import WhenReady
-from jobs.models import Disk, StoragePool
+from jobs.models import CopyJob, Disk, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import Level
 
@@ -130,7 +130,9 @@ def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpRespon
     verdict = verdict_of(form, actor, may, ANSWER_SECONDS)
     if form.is_valid() and not (may and verdict.open_warnings):
         try:
-            job = actions.request_copy(form.wanted, actor)
+            job = actions.request_copy(
+                form.wanted, actor, repeats=_before(request.POST, "repeats", disk)
+            )
         except actions.Denied as error:
             raise PermissionDenied(str(error)) from error
         except actions.Invalid as error:
@@ -141,6 +143,18 @@ def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpRespon
     elif not may:
         raise PermissionDenied(DENIED)
     return _page(request, form, verdict=verdict, status=422)
+
+
+def _before(told: QueryDict, name: str, disk: Disk) -> CopyJob | None:
+    """Return the job of the same disk that `name` tells of: repeated, or turned around.
+
+    None if it tells of none.
+    """
+    number = told.get(name, "")
+    if not (number.isascii() and number.isdigit() and len(number) < 18):
+        return None
+    jobs = CopyJob.objects.filter(domain=disk.domain_id, disk=disk.target)
+    return jobs.filter(pk=int(number)).first()
 
 
 def _page(
@@ -163,6 +177,7 @@ def _page(
     disk = form.disk
     host = disk.domain.host
     pools = list(pools_of(host))
+    told = request.POST if request.method == "POST" else request.GET
     return render(
         request,
         f"console/copy.html{part}",
@@ -179,6 +194,8 @@ def _page(
             "lacking": lacking(host),
             "live_errors": fragment,
             "denied": "" if may else DENIED,
+            "repeats": _before(told, "repeats", disk),
+            "back": _before(told, "back", disk),
         },
         status=status,
     )

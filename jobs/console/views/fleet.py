@@ -174,13 +174,16 @@ def domains(request: Request) -> HttpResponse:
 def domain(request: Request, pk: int) -> HttpResponse:
     """Show a domain's disks, where they lie, and their copies now and before."""
     domain = get_object_or_404(Domain.objects.select_related("host__site"), pk=pk)
+    cards = fleet.disk_cards(domain, from_request(request))
+    may_copy = request.user.has_perm("jobs.start_copyjob")
     return show(
         request,
         "console/domain.html",
         {
             "domain": domain,
             "host": domain.host,
-            "cards": fleet.disk_cards(domain, from_request(request)),
+            "cards": cards,
+            "several": may_copy and sum(not card.why_not for card in cards) > 1,
             "topics": f"domain-{domain.pk} host-{domain.host_id}",
             "gone": domain.disks.exclude(gone_at=None).order_by("target"),
         },

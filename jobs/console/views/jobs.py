@@ -9,12 +9,14 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from jobs.actions import REMOVE_PERMISSION
+from jobs.actions import BULK_ACTS, REMOVE_PERMISSION
 from jobs.actor import from_request
+from jobs.console.again import again_of
 from jobs.console.chart import chart_of
 from jobs.console.filters import JobFilter, groups, in_force, sorts, states
 from jobs.console.ledger import leftovers_of
 from jobs.console.page import Request, needs, show
+from jobs.console.saved import tabs
 from jobs.console.shown import show_job, show_jobs
 from jobs.models import AuditEntry, CopyJob
 
@@ -38,10 +40,14 @@ def jobs(request: Request) -> HttpResponse:
         "wanted": wanted,
         "groups": groups(wanted, counts),
         "states": states(wanted, counts),
+        "saved": tabs(request.user, wanted),
         "in_force": in_force(wanted),
         "sorts": sorts(wanted),
         "page": page,
         "rows": show_jobs(page.object_list, from_request(request)),
+        "bulk_acts": [
+            act for act in BULK_ACTS.values() if request.user.has_perm(act.permission)
+        ],
     }
     return show(request, "console/jobs.html", context)
 
@@ -62,6 +68,7 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         "job": found,
         "topics": f"job-{pk} host-{found.host_id}",
         "speed_typed": None,
+        "again": again_of(found),
         "leftovers": leftovers_of(found),
         "may_remove": request.user.has_perm(REMOVE_PERMISSION),
         "events": events[:MOST_EVENTS],

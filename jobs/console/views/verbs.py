@@ -111,7 +111,7 @@ def speed(request: Request, pk: int) -> HttpResponse:
     job = _job(pk)
     typed = request.POST.get("bandwidth", "").strip()
     try:
-        bytes_per_second = _bandwidth(typed)
+        bytes_per_second = typed_bandwidth(typed)
         actions.set_speed(job, bytes_per_second, from_request(request))
     except ValueError as error:
         return _speed_refused(request, pk, typed, str(error), 422)
@@ -125,7 +125,7 @@ def speed(request: Request, pk: int) -> HttpResponse:
     return _done(request, job, text)
 
 
-def _bandwidth(typed: str) -> int:
+def typed_bandwidth(typed: str) -> int:
     """Return bytes/s; ValueError with what to write instead."""
     if typed.lower() in ("unlimited", "none"):
         return 0

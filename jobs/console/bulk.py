@@ -1,0 +1,101 @@
+"""An act on many jobs before it is done: which can, which can't, what it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs.actions import RETRY, SPEED, BulkAct
+from jobs.actor import Actor
+from jobs.models import CopyJob
+
+# Names in a sentence before it says "and 7 more".
+MOST_NAMES = 4
+
+_SENTENCES = {
+    "pivot": "{names} will run from their destinations. The {count} old files stay on "
+    "{hosts} and go stale.",
+    "finish": "{count} mirrors on {hosts} end: {names} stay on their sources, and the "
+    "destinations are kept as they are at that moment.",
+    "cancel": "{count} copies on {hosts} end: {names} stay on their sources, and what "
+    "was written to the destinations can't be relied on.",
+    SPEED.name: "{count} copies on {hosts} go on with another bandwidth, each of them "
+    "with all of it: {names}.",
+    RETRY.name: "{count} new jobs on {hosts} copy {names} again, each to the "
+    "destination that it had.",
+}
+
+
+@dataclass(frozen=True)
+class Unable:
+    """A job on which the act is not possible, and why."""
+
+    job: CopyJob
+    why_not: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `act` would do to a choice of jobs, as they are now."""
+
+    act: BulkAct
+    able: list[CopyJob]
+    unable: list[Unable]
+
+    @property
+    def sentence(self) -> str:
+        """Say with names and counts what it leads to; empty if it can do nothing."""
+        if len(self.able) < 2:
+            return "".join(map(self.act.consequence, self.able))
+        hosts = list(dict.fromkeys(job.host_name for job in self.able))
+        return _SENTENCES[self.act.name].format(
+            count=len(self.able),
+            names=some([f"{job.domain_name} ({job.disk})" for job in self.able]),
+            hosts=some(hosts),
+        )
+
+    @property
+    def must_type(self) -> str:
+        """What is to be typed before it is done: the number of jobs; "" for one."""
+        return str(len(self.able)) if len(self.able) > 1 else ""
+
+    @property
+    def refusals(self) -> list[tuple[CopyJob, str]]:
+        return [(one.job, one.why_not) for one in self.unable]
+
+    @property
+    def consequences(self) -> list[tuple[CopyJob, str]]:
+        return [(job, self.act.consequence(job)) for job in self.able]
+
+
+def plan_of(act: BulkAct, jobs: Iterable[CopyJob], actor: Actor) -> Plan:
+    """Return what `act` can do to each of `jobs` now."""
+    able, unable = [], []
+    for job in jobs:
+        if why_not := act.why_not(job, actor):
+            unable.append(Unable(job, why_not))
+        else:
+            able.append(job)
+    return Plan(act, able, unable)
+
+
+def some(names: list[str]) -> str:
+    """Return names as in a sentence: "a", "a and b", "a, b, c, d and 7 more"."""
+    if len(names) > MOST_NAMES:
+        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def numbers(text: str, most: int) -> list[int]:
+    """Return the job numbers of "3,1,2", each once; ValueError for anything else.
+
+    So does a list of more than `most`.
+    """
+    parts = [part for part in text.split(",") if part]
+    if len(parts) > most or not all(_is_number(part) for part in parts):
+        raise ValueError(f"not a list of at most {most} jobs")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 18
