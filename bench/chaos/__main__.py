@@ -51,7 +51,10 @@ def _run(scene: Scene, plan: Plan, arguments: argparse.Namespace) -> int:
     os.environ.update(scene.stack.environment)
     os.environ["DJANGO_SETTINGS_MODULE"] = "blockcopy_web.settings"
     import django
+    from django.conf import settings
 
+    # A pool would take its time to open a broken connection again.
+    settings.DATABASES["default"].get("OPTIONS", {}).pop("pool", None)
     django.setup()
     from bench.chaos.run import Run
     from bench.chaos.table import as_json, as_text

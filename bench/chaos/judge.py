@@ -11,9 +11,21 @@ from bench.chaos.scene import OPERATOR
 from jobs.audit import log
 from jobs.lifecycle import ENDED, State, is_legal
 from jobs.models import AuditEntry, CopyJob, JobEvent
+from tests.promises import Kind, acts, read
 
 SUCCESS = {State.PIVOTED: "pivot", State.COPIED: "finish", State.CANCELLED: "cancel"}
 VERBS = ("pivot", "finish", "cancel", "speed")
+
+
+def judge_by_tests(database: str) -> Iterator[Break]:
+    """The rules of the tests of faults, which were written apart from those here.
+
+    `database` is a DATABASE_URL of the lab.
+    """
+    promise_of = {Kind.DOUBLED: Promise.ONCE, Kind.UNASKED: Promise.ASKED}
+    for broken in acts.judge(read(database), {}, undisturbed=False):
+        promise = promise_of.get(broken.kind, Promise.AUDITED)
+        yield Break(promise, broken.job or 0, broken.sentence)
 
 
 def judge(ledger: Ledger) -> Iterator[Break]:
@@ -94,7 +106,7 @@ def judge_entries(job: CopyJob, ledger: Ledger) -> Iterator[Break]:
         if not sure <= by_people[verb] <= most:
             sentence = f"{sure} to {most} times {verb} asked, {by_people[verb]} entries"
             yield Break(Promise.AUDITED, job.pk, sentence)
-    refused = people.none() | entries.filter(actor=OPERATOR, outcome="refused")
+    refused = entries.filter(actor=OPERATOR, outcome="refused")
     sure = sum(ledger.count(job.pk, verb, Answer.REFUSED) for verb in VERBS)
     if refused.count() < sure:
         sentence = f"{sure} acts were refused, {refused.count()} entries"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from threading import Lock
 
 from bench.chaos.ledger import Ledger
 from bench.chaos.plan import Kill
@@ -15,15 +17,21 @@ from lab.host import PrivateHost
 
 
 class Killers:
-    """`strike` returns when what died is back; `come_back` at the very end, too."""
+    """Whoever strikes, by `strike`, comes back by itself. For several threads."""
 
     def __init__(self, scene: Scene, ledger: Ledger) -> None:
         self._scene = scene
         self._ledger = ledger
+        # Nothing dies twice at a time.
+        self._dying: defaultdict[str, Lock] = defaultdict(Lock)
 
     def strike(self, kill: Kill) -> bool:
         """Kill, wait, bring back. False if there was nothing to be killed just then."""
         whose, _, how = kill.kind.partition(" ")
+        with self._dying[whose]:
+            return self._strike(kill, whose, how)
+
+    def _strike(self, kill: Kill, whose: str, how: str) -> bool:
         match whose:
             case "web" | "worker" | "beat" | "listener":
                 return self._process(whose, kill.down)
@@ -45,8 +53,21 @@ class Killers:
     def _process(self, name: str, down: float) -> bool:
         self._scene.processes[name].kill()
         time.sleep(down)
-        self._scene.bring_back(name)
+        self._bring_back(name)
         return True
+
+    def _bring_back(self, name: str, attempts: int = 5) -> None:
+        """As a supervisor does: again, if it ends at once since something is away."""
+        for left in reversed(range(attempts)):
+            try:
+                self._scene.bring_back(name)
+            except LabError:
+                if not left:
+                    raise
+                self._ledger.restarted += 1
+                time.sleep(1)
+            else:
+                return
 
     def _redis(self, down: float, *, emptied: bool) -> bool:
         self._scene.redis.kill()
@@ -67,11 +88,12 @@ class Killers:
         return True
 
     def mend(self) -> None:
-        """What a supervisor does: start each process that has ended by itself."""
+        """Start each process that has ended by itself, and each guest that rests."""
         for name, service in self._scene.processes.items():
             if not service.running:
                 self._ledger.restarted += 1
-                self._scene.bring_back(name)
+                self._bring_back(name)
+        self.revive_all()
 
     # -- hosts and guests --------------------------------------------------------------
 
@@ -94,10 +116,20 @@ class Killers:
                 self._revive(plan.name)
 
     def _revive(self, guest: str) -> None:
-        if self._scene.guests[guest].state == "shut off":
+        state = self._state(guest)
+        if state == "shut off":
             self._ledger.disturb(guest)
             with self._ledger.stranger("start", guest):
                 self._ledger.lost_by_libvirt += self._scene.revive(guest)
+        elif state == "paused":
+            self._virsh("resume", guest)
+
+    def _state(self, guest: str) -> str:
+        """libvirt's word, or nothing if the daemon is away."""
+        try:
+            return self._scene.guests[guest].state
+        except LabError:
+            return ""
 
     def _qemu(self, guest: str, how: str, down: float) -> bool:
         host = self._scene.host_of(guest)
@@ -126,7 +158,7 @@ class Killers:
 
     def _until_off(self, guest: str) -> None:
         end = time.monotonic() + 20
-        while self._scene.guests[guest].state == "running" and time.monotonic() < end:
+        while self._state(guest) != "shut off" and time.monotonic() < end:
             time.sleep(0.1)
 
     def _nbd(self, number: int, how: str, down: float) -> bool:

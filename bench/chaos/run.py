@@ -14,7 +14,7 @@ from django.db import connection
 from bench.chaos.calls import read_calls
 from bench.chaos.deeds import judge_calls, stories
 from bench.chaos.images import Images
-from bench.chaos.judge import judge
+from bench.chaos.judge import judge, judge_by_tests
 from bench.chaos.killers import Killers
 from bench.chaos.ledger import Ledger
 from bench.chaos.operators import Operator
@@ -64,7 +64,9 @@ class Run:
 
     def _round(self, drawn: Round) -> None:
         began = time.monotonic()
-        acting = threading.Thread(target=self._act, args=(drawn.deeds, began))
+        acting = threading.Thread(
+            target=self._act, args=(drawn.deeds, began), daemon=True
+        )
         acting.start()
         deaths = [self._pool.submit(self._strike, kill) for kill in drawn.kills]
         struck = [death.result() for death in deaths]
@@ -95,7 +97,9 @@ class Run:
 
     def _judge(self) -> None:
         self._note(self._images.judge())
+        url = self._scene.stack.environment["DATABASE_URL"]
         self._note(judge(self.ledger))
+        self._note(judge_by_tests(url))
         calls = [
             call
             for host in self._scene.hosts.values()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from bench.chaos.plan import DISK_SIZE, HOSTS, NBD_SERVERS, GuestPlan
+from lab.calls import recording
 from lab.cell import LabError
 from lab.guest import MIB, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
@@ -31,8 +32,6 @@ PAUSE = 0.05
 OPERATOR, PASSWORD = "olga", "chaos-and-order"
 # What a process says when it does its work.
 _READY = {"worker": " ready.", "beat": "beat: Starting", "listener": "listening"}
-# Each call of libvirt's API that reaches a daemon is a line there, whoever made it.
-_CALLS = 'log_filters="1:libvirt.domain"\nlog_outputs="1:file:{}"\n'
 
 
 class Scene:
@@ -48,7 +47,7 @@ class Scene:
             name: PrivateHost(
                 directory / name,
                 name,
-                configuration=_CALLS.format(directory / name / "log" / "calls.log"),
+                configuration=recording(directory / name),
             )
             for name in HOSTS
         }

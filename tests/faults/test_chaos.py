@@ -1,4 +1,4 @@
-"""A short chaos run with a fixed seed: no promise is broken, in the same way as long."""
+"""A short chaos run with a fixed seed breaks no promise, nor may a long one."""
 
 from __future__ import annotations
 

@@ -27,7 +27,11 @@ from tests.conftest import actor_of
 from tests.unit.audit import tampering
 
 TO = "/srv/images/web-copy.qcow2"
-pytestmark = [pytest.mark.usefixtures("redis", "no_workers")]
+# Audit entries get their place in the chain at the commit.
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis", "no_workers"),
+]
 
 
 @pytest.fixture
