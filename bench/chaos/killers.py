@@ -10,8 +10,9 @@ from collections.abc import Callable
 from threading import Lock
 
 from bench.chaos.ledger import Ledger
-from bench.chaos.plan import Kill
+from bench.chaos.plan import Kill, Place
 from bench.chaos.scene import Scene, copies_of
+from bench.chaos.sight import look
 from lab.cell import LabError
 from lab.host import PrivateHost
 
@@ -174,7 +175,8 @@ class Killers:
     # -- a stranger with virsh ---------------------------------------------------------
 
     def _stranger(self, kill: Kill, how: str) -> bool:
-        guest, target = kill.place.guest, kill.place.target
+        place = kill.place if how == "copies" else self._mirrored(kill)
+        guest, target = place.guest, place.target
         host = self._scene.host_of(guest)
         match how:
             case "copies":
@@ -193,6 +195,11 @@ class Killers:
         if self._mirrors_to_nbd(host, guest):
             return False
         return self._virsh("blockjob", guest, target, "--pivot", verb="pivot")
+
+    def _mirrored(self, kill: Kill) -> Place:
+        """One of the disks that show a copy, anybody's; that of the plan if none do."""
+        shown = [place for place, seen in look(self._scene).items() if seen.mirror]
+        return shown[kill.which % len(shown)] if shown else kill.place
 
     def _mirrors_to_nbd(self, host: PrivateHost, guest: str) -> bool:
         """A server that may die takes a guest that was moved to it along."""

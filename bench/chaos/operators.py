@@ -14,10 +14,11 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bench.chaos.browser import Browser, NoAnswer, NotSent, Page
 from bench.chaos.ledger import Answer, Asked, Ledger
-from bench.chaos.plan import Act, Adopt, Deed, Place, Speed, Start
+from bench.chaos.plan import Act, Adopt, Deed, Speed, Start
 from bench.chaos.scene import OPERATOR, PASSWORD, Scene, copies_of, make_image
 from jobs.console.strangers import Stranger
 from jobs.models import CopyJob, Disk
+from jobs.strangers import foreign_copies
 
 _JOB = re.compile(r"/jobs/(\d+)/")
 _REASON = "chaos"
@@ -52,7 +53,7 @@ class Operator:
         return answer
 
     def _act(self, act: Act) -> None:
-        job = self._job_on(act.place)
+        job = self._one_of_jobs(act.which)
         if job is None:
             return
         # A server that may die takes a guest that was moved to it along.
@@ -61,7 +62,7 @@ class Operator:
             self.verb(job.pk, "finish" if finish else act.verb)
 
     def _speed(self, speed: Speed) -> None:
-        job = self._job_on(speed.place)
+        job = self._one_of_jobs(speed.which)
         if job is None:
             return
         fields = [("bandwidth", str(speed.bandwidth))]
@@ -72,9 +73,14 @@ class Operator:
         self._ledger.note(asked)
 
     def _adopt(self, adopt: Adopt) -> None:
-        disk = self._disk_of(adopt.place)
-        if disk is None or not disk.mirror or disk.mirror.startswith("nbd:"):
+        foreign = [
+            disk
+            for disk in read(lambda: list(foreign_copies())) or ()
+            if not disk.mirror.startswith("nbd:")
+        ]
+        if not foreign:
             return
+        disk = foreign[adopt.which % len(foreign)]
         fields = [("sight", Stranger(disk).sight)]
         answer, page = self._sent(
             lambda: self._browser.post(f"/disks/{disk.pk}/adopt/", fields)
@@ -84,10 +90,10 @@ class Operator:
     # -- a new copy --------------------------------------------------------------------
 
     def _start(self, start: Start) -> None:
-        disk = self._disk_of(start.place)
+        disk = self._free_disk(start)
         if disk is None:
             return
-        destination, fields = self._form(start)
+        destination, fields = self._form(start, disk)
         for _ in range(1 + start.twice):
             self._submit(f"/disks/{disk.pk}/copy/", fields, destination)
 
@@ -111,10 +117,10 @@ class Operator:
         job = int(found[1]) if found else 0
         self._ledger.note(Asked(verb, job, answer, destination))
 
-    def _form(self, start: Start) -> tuple[str, list[tuple[str, str]]]:
+    def _form(self, start: Start, disk: Disk) -> tuple[str, list[tuple[str, str]]]:
         """Where the copy goes, and what is typed into the form for it."""
-        host = self._scene.host_of(start.place.guest)
-        name = f"{start.place.guest}-{start.place.target}-{start.number}"
+        host = self._scene.host_of(disk.domain.name)
+        name = f"{disk.domain.name}-{disk.target}-{start.number}"
         policy = start.policy
         typed = {
             "when_ready": policy,
@@ -138,7 +144,7 @@ class Operator:
             case "reuse":
                 path = self._prepare(path)
                 typed["reuse_external"] = "on"
-            case "shallow":
+            case "shallow" if read(disk.chain.count) not in (None, 0, 1):
                 typed["shallow"] = "on"
             case "nbd":
                 server = self._scene.nbd[start.server]
@@ -173,15 +179,27 @@ class Operator:
             return Answer.REFUSED, page
         return Answer.UNKNOWN, page
 
-    def _job_on(self, place: Place) -> CopyJob | None:
-        jobs = CopyJob.objects.active().filter(
-            domain_name=place.guest, disk=place.target
-        )
-        return read(jobs.first)
+    def _one_of_jobs(self, which: int) -> CopyJob | None:
+        jobs = read(lambda: list(CopyJob.objects.active().order_by("pk")))
+        return jobs[which % len(jobs)] if jobs else None
 
-    def _disk_of(self, place: Place) -> Disk | None:
-        disks = Disk.objects.filter(domain__name=place.guest, target=place.target)
-        return read(disks.select_related("domain__host").first)
+    def _free_disk(self, start: Start) -> Disk | None:
+        """The disk of the plan, or one that nothing is copied from just now."""
+        rows = Disk.objects.filter(gone_at=None, domain__gone_at=None)
+        disks = read(lambda: list(rows.select_related("domain__host").order_by("pk")))
+        active = CopyJob.objects.active().values_list("domain_name", "disk")
+        busy = read(lambda: set(active))
+        if not disks or busy is None:
+            return None
+        wanted = start.place.guest, start.place.target
+        free = [
+            disk
+            for disk in disks
+            if (disk.domain.name, disk.target) not in busy and not disk.mirror
+        ]
+        named = [disk for disk in disks if (disk.domain.name, disk.target) == wanted]
+        chosen = [disk for disk in named if disk in free] or free or named
+        return chosen[start.number % len(chosen)] if chosen else None
 
 
 def read(question: Callable[[], T]) -> T | None:

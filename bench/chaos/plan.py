@@ -40,7 +40,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Start:
-    """A copy that the operator asks for. `number` makes its destination unique."""
+    """A copy that the operator asks for. `number` makes its destination unique.
+
+    Where a copy runs on `place` already it is a free disk, if there is one.
+    """
 
     place: Place
     number: int
@@ -56,16 +59,16 @@ class Start:
 
 @dataclass(frozen=True)
 class Act:
-    """A verb on the newest active job of a place; `twice`: the button clicked twice."""
+    """A verb on one of the active jobs; `twice`: the button is clicked twice."""
 
-    place: Place
+    which: int
     verb: VerbName
     twice: bool
 
 
 @dataclass(frozen=True)
 class Speed:
-    place: Place
+    which: int
     bandwidth: int
 
 
@@ -73,7 +76,7 @@ class Speed:
 class Adopt:
     """Take over a stranger's copy, if there is one just then."""
 
-    place: Place
+    which: int
 
 
 Deed = Start | Act | Speed | Adopt
@@ -168,9 +171,9 @@ class Plan:
             yield self.draw()
 
     def draw(self) -> Round:
-        """The next round: three to eight deeds, one to three deaths."""
+        """The next round: four to ten deeds, one to three deaths."""
         dice = self._random
-        deeds = [(dice.uniform(0, 3), self._deed()) for _ in range(dice.randint(3, 8))]
+        deeds = [(dice.uniform(0, 3), self._deed()) for _ in range(dice.randint(4, 10))]
         kinds = list(KINDS)
         weights = [often for often, _ in KINDS.values()]
         drawn = dict.fromkeys(dice.choices(kinds, weights, k=dice.choice((1, 2, 2, 3))))
@@ -195,16 +198,16 @@ class Plan:
 
     def _deed(self) -> Deed:
         dice = self._random
-        place = dice.choice(self.places)
-        match dice.choices(("start", "act", "speed", "adopt"), (10, 7, 2, 1))[0]:
+        place, which = dice.choice(self.places), dice.randrange(64)
+        match dice.choices(("start", "act", "speed", "adopt"), (10, 7, 2, 2))[0]:
             case "start":
                 return self._start(place)
             case "act":
                 verb: VerbName = dice.choice(("pivot", "pivot", "finish", "cancel"))
-                return Act(place, verb, twice=dice.random() < 0.25)
+                return Act(which, verb, twice=dice.random() < 0.25)
             case "speed":
-                return Speed(place, dice.choice((0, MIB, 4 * MIB, 64 * MIB)))
-        return Adopt(place)
+                return Speed(which, dice.choice((0, MIB, 4 * MIB, 64 * MIB)))
+        return Adopt(which)
 
     def _start(self, place: Place) -> Start:
         dice = self._random
