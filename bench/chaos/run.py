@@ -127,5 +127,5 @@ class Run:
         print(f"{clock} {self.result.rounds:4} {words}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         connection.close()

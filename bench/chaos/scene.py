@@ -31,7 +31,7 @@ FILLED = 8 * MIB
 PAUSE = 0.05
 OPERATOR, PASSWORD = "olga", "chaos-and-order"
 # What a process says when it does its work.
-_READY = {"worker": " ready.", "beat": "beat: Starting", "listener": "listening"}
+_READY = {"worker": " ready.", "beat": "maxinterval", "listener": "listening"}
 
 
 class Scene:
