@@ -63,6 +63,9 @@ NOT_GUEST_CONSISTENT = (
     "It is crash-consistent, as after a power cut: nothing shows that the guest's file "
     "systems were frozen until the end."
 )
+# What a job says whose start the host has not answered, as far as is known. The answer
+# has the entry of the beginning, unless a look was first.
+NOT_ANSWERED = {"transient_job": None}
 # Where a job comes to when a call did not do what was wanted.
 EXPLAINED = frozenset({State.MIRRORING, State.FAILED, State.LOST})
 
@@ -234,6 +237,7 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         message = f"{message} {error.cause}"
     if new == State.COPIED and job.consistent and not job.consistency:
         message = f"{message} {NOT_GUEST_CONSISTENT}"
+    unheard = old == State.STARTING and not job.begun
     moved = move(
         job,
         new,
@@ -248,6 +252,7 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
             begun=job.begun,
             repeated=_repeats(job, new, message),
         ),
+        provided=NOT_ANSWERED if unheard else None,
         side=decision.side,
         **ending_fields(job, new, message, decision.remedy, error, decision.side),
     )

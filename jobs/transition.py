@@ -6,6 +6,7 @@ Whoever comes second changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -29,6 +30,7 @@ def move(
     audited: dict[str, Any] | None = None,
     side: Side = Side.SOURCE,
     untouched: bool = False,
+    provided: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> bool:
     """Move `job` from the state it was read in to `new`; False if it was elsewhere.
@@ -36,14 +38,16 @@ def move(
     `fields` are set in the same update. With `audited` (the arguments of
     `audit.record`) an audit entry is appended too. At an end the ledger notes what is
     left: `side` says which file the guest is on, `untouched` that the host refused
-    the start and made nothing. `job` is changed in memory only when the update took
+    the start and made nothing. `provided`: fields that must still have these values,
+    or somebody else was first too. `job` is changed in memory only when the update took
     place. ValueError for a transition that does not exist.
     """
     old = State(job.state)
     if not is_legal(old, new):
         raise ValueError(f"{job}: no transition from {old} to {new}")
     with transaction.atomic():
-        rows = CopyJob.objects.filter(pk=job.pk, state=old).update(state=new, **fields)
+        same = CopyJob.objects.filter(pk=job.pk, state=old, **(provided or {}))
+        rows = same.update(state=new, **fields)
         if rows != 1:  # someone else was first; what they did stands
             return False
         for name, value in {"state": new, **fields}.items():

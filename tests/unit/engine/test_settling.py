@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobs import actions, calls, live, tasks
+from jobs import actions, calls, live, reconcile, starting, tasks
 from jobs.actor import Actor
 from jobs.hypervisor import (
     AddressError,
@@ -50,6 +50,31 @@ def test_an_impossible_bandwidth_is_in_the_audit_log(
     with pytest.raises(actions.Invalid):
         actions.set_speed(mirroring, -5, operator)
     assert ("speed", "refused", "olga") in outcomes(mirroring)
+
+
+# --- A look and the answer to a start at the same time --------------------------------
+
+
+def test_a_beginning_is_told_once(
+    job: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sweep has read the job; then the host's answer comes, then it sees the copy."""
+    accepted = starting._accepted
+
+    def overtaken(late: CopyJob, started: Started) -> None:
+        stale = CopyJob.objects.get(pk=job.pk)
+        look = reconcile.Look(alder.observe(web), timezone.now(), call_running=True)
+        accepted(late, started)
+        reconcile.settle(alder, stale, look)
+
+    monkeypatch.setattr("jobs.starting._accepted", overtaken)
+    workers.work()
+    assert settled(job).state == State.COPYING
+    assert outcomes(job).count(("start", "done", "system")) == 1
 
 
 # --- The guest's run ends while a pivot is under way ---------------------------------
