@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 from django.db import connection
 
@@ -28,6 +29,8 @@ from jobs.models import CopyJob
 
 # Images are judged, and what nobody needs is removed, each so many rounds.
 JUDGED_EACH = 8
+# So many deeds may wait for the operator's hands.
+MOST_WAITING = 12
 
 
 class Run:
@@ -41,6 +44,7 @@ class Run:
         self._operator = Operator(scene, self.ledger)
         self._watch = Watch(scene, self.ledger, promised)
         self._images = Images(scene, self.ledger)
+        self._deeds: Queue[tuple[float, Deed] | None] = Queue()
         self._since = time.time()
         self._pool = ThreadPoolExecutor(8)
         self.result = Result(
@@ -50,11 +54,15 @@ class Run:
     def go(self, seconds: float) -> Result:
         """The whole run; the table's content."""
         began = time.monotonic()
+        acting = threading.Thread(target=self._act, daemon=True)
+        acting.start()
         while time.monotonic() - began < seconds:
             self._round(self._plan.draw())
             if self.result.rounds % JUDGED_EACH == 0:
                 self._note(self._images.judge())
         self.result.seconds = time.monotonic() - began
+        self._deeds.put(None)
+        acting.join()
         self._say("coming to rest")
         come_to_rest(self._scene, self._operator, self._killers)
         self._judge()
@@ -64,25 +72,29 @@ class Run:
 
     def _round(self, drawn: Round) -> None:
         began = time.monotonic()
-        acting = threading.Thread(
-            target=self._act, args=(drawn.deeds, began), daemon=True
-        )
-        acting.start()
+        self._ask(drawn, began)
         deaths = [self._pool.submit(self._strike, kill) for kill in drawn.kills]
         struck = [death.result() for death in deaths]
         self._killers.mend()
         self._watch.recover(tuple(kind for kind in struck if kind))
-        acting.join()
         self.result.rounds += 1
         self._note(self._watch.breaks)
         self._watch.breaks = []
         last = self._watch.recoveries[-1]
         self._say(f"{', '.join(last.deaths) or 'nothing'}: {last.seconds:.1f} s")
 
-    def _act(self, deeds: tuple[tuple[float, Deed], ...], began: float) -> None:
+    def _ask(self, drawn: Round, began: float) -> None:
+        """Tell the operator what to do, who leaves it if too much waits already."""
+        for after, deed in drawn.deeds:
+            if self._deeds.qsize() < MOST_WAITING:
+                self._deeds.put((began + after, deed))
+
+    def _act(self) -> None:
+        """Do one thing after the other, until there is nothing more."""
         try:
-            for after, deed in deeds:
-                time.sleep(max(0.0, began + after - time.monotonic()))
+            while (next_ := self._deeds.get()) is not None:
+                at, deed = next_
+                time.sleep(max(0.0, at - time.monotonic()))
                 self._operator.do(deed)
         finally:
             connection.close()
