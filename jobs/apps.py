@@ -33,11 +33,12 @@ class JobsConfig(AppConfig):
     verbose_name = "Blockcopy Console"
 
     def ready(self) -> None:
-        from jobs import signals
+        from jobs import signals, signs
         from jobs.audit.guard import reinstall
         from jobs.roles import create_roles
 
         signals.connect()
+        signs.connect()
         post_migrate.connect(create_roles, sender=self)
         post_migrate.connect(_create_default_site, sender=self)
         post_migrate.connect(reinstall, sender=self)

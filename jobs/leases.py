@@ -21,7 +21,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
-from jobs import live
+from jobs import live, processes
 from jobs.hypervisor import Address
 from jobs.models import Host
 
@@ -69,6 +69,7 @@ class Leases:
             log.warning("no heartbeat sent", error=str(error))
             return
         self._warn_of_namesake(before)
+        processes.give_sign(processes.Kind.LISTENER, self.name, self.sites)
 
     def _heartbeat(self) -> str:
         return json.dumps({"sites": self.sites, "instance": self._instance})
@@ -82,6 +83,7 @@ class Leases:
 
     def fall_silent(self) -> None:
         """Take the heartbeat back."""
+        processes.take_back(processes.Kind.LISTENER, self.name)
         try:
             live.client().delete(_key(self.name))
         except RedisError as error:

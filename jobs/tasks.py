@@ -26,6 +26,7 @@ from jobs import (
     inventory,
     keeping,
     live,
+    processes,
     reconcile,
     removal,
     samples,
@@ -59,6 +60,7 @@ def tick() -> None:
     removal.tend()
     keeping.tend()
     keeping.tend_samples()
+    processes.give_sign(processes.Kind.TICK, "tick")
 
 
 def _look_at_busy_hosts() -> None:

@@ -18,6 +18,7 @@ from jobs.commandline import (
     hosts,
     leftovers,
     log,
+    processes,
     starting,
     strangers,
     users,
@@ -68,6 +69,7 @@ def add_commands(parser: CommandParser) -> None:
         ("leftover", "what jobs left on the hosts' storage", _add_leftover_commands),
         ("audit", "the audit log", _add_audit_commands),
         ("user", "users and their roles", _add_user_commands),
+        ("process", "what is at work", _add_process_commands),
     ):
         noun = nouns.add_parser(name, help=what, description=what, allow_abbrev=False)
         add(_below(noun, "act"))
@@ -279,3 +281,8 @@ def _add_user_commands(acts: Subparsers) -> None:
         "from standard input."
     )
     _leaf(acts, "list", users.list_all)
+
+
+def _add_process_commands(acts: Subparsers) -> None:
+    _leaf(acts, "list", processes.list_all)
+    _leaf(acts, "check", processes.check)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from jobs import live, processes
 from jobs.lifecycle import State, WhenReady
 from jobs.models import CopyJob, Disk, Host
+from jobs.processes import Kind
 from tests.conftest import signed_in
 from tests.console.rows import (
     add_leftover,
@@ -167,4 +173,82 @@ def test_more_jobs_take_no_more_queries(olga: User, host: Host) -> None:
     few = queries_of(client, "/")
     for state in (State.COPYING, State.MIRRORING, State.PIVOTED):
         many_jobs(host, state, 6)
-    assert queries_of(client, "/") == few <= 15
+    assert queries_of(client, "/") == few <= 19
+
+
+# --- Health ---------------------------------------------------------------
+
+
+def all_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process give its sign."""
+    monkeypatch.setattr(processes, "_given", {})
+    for kind in set(Kind) - {Kind.REDIS}:
+        processes.give_sign(kind, "a", ["default"])
+
+
+@pytest.mark.usefixtures("redis")
+def test_what_is_missing_is_said_with_what_it_means(
+    olga: User, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_at_work(monkeypatch)
+    page = text_of(signed_in(olga).get("/"))
+    assert 'id="missing"' not in page
+    assert "last sign <time" in page
+    processes.take_back(Kind.WORKER, "a")
+    page = text_of(signed_in(olga).get("/"))
+    assert "<strong>Worker: no sign of it.</strong> Nothing starts or moves" in page
+    assert "until a worker runs" in page
+
+
+def test_a_redis_that_hangs_keeps_a_page_no_longer_than_its_patience(
+    olga: User, host: Host, settings: Any, tmp_path: Path
+) -> None:
+    """It takes the connection and never answers; each list has a job to ask for."""
+    for state in (State.COPYING, State.MIRRORING):
+        many_jobs(host, state, 1)
+    client = signed_in(olga)
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(f"{tmp_path}/mute.sock")
+        mute.listen()
+        settings.REDIS_URL = f"unix://{tmp_path}/mute.sock"
+        live.client.cache_clear()
+        began = time.monotonic()
+        page = text_of(client.get("/"))
+        took = time.monotonic() - began
+    live.client.cache_clear()
+    assert "Redis: no sign of it." in page
+    assert page.count("unknown") >= 4
+    assert took < processes.PATIENCE + 3.5, "it was asked once, by one who gives up"
+
+
+def test_what_is_stuck_is_said_with_the_reason(olga: User, host: Host) -> None:
+    long_ago = timezone.now() - timedelta(minutes=10)
+    flagged, well = many_jobs(host, State.COPYING, 2)
+    CopyJob.objects.filter(pk=flagged.pk).update(flagged="No progress for 5 min.")
+    ending, fresh = many_jobs(host, State.PIVOTING, 2)
+    CopyJob.objects.filter(pk=ending.pk).update(ending_at=long_ago)
+    CopyJob.objects.filter(pk=fresh.pk).update(ending_at=timezone.now())
+    queued = many_jobs(host, State.QUEUED, 1)[0]
+    CopyJob.objects.filter(pk=queued.pk).update(requested_at=long_ago)
+    page = text_of(signed_in(olga).get("/"))
+    assert page.index('id="stuck"') < page.index('id="running"')
+    assert "No progress for 5 min." in page
+    assert "It has been pivoting for longer" in page
+    assert "No worker has taken it up." in page
+    for job, told in ((flagged, 1), (ending, 1), (queued, 1), (well, 0), (fresh, 0)):
+        assert page.count(f'id="stuck-{job.pk}"') == told
+
+
+def test_what_needs_a_person_stands_in_one_order(olga: User, disk: Disk) -> None:
+    many_jobs(disk.domain.host, State.MIRRORING, 1)
+    many_jobs(disk.domain.host, State.FAILED, 1)
+    job = many_jobs(disk.domain.host, State.COPYING, 1)[0]
+    CopyJob.objects.filter(pk=job.pk).update(flagged="No progress.")
+    add_leftover(disk)
+    page = text_of(signed_in(olga).get("/"))
+    places = [
+        page.index(f'id="{name}"')
+        for name in ("waiting", "failed", "stuck", "left", "running", "hosts")
+    ]
+    assert places == sorted(places)
+    assert page.index('id="processes"') > places[-1]

@@ -20,6 +20,7 @@ from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
 from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
 from jobs.models import Host
+from jobs.processes import Process
 from jobs.roles import role_of
 from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
 
@@ -98,6 +99,16 @@ def host_state(host: Host) -> SafeString:
     if host.reachable:
         return _badge(Look("green", "signal"), "answers")
     return _badge(Look("red", "signal-slash"), "does not answer")
+
+
+@register.simple_tag
+def process_state(process: Process) -> SafeString:
+    """Show whether a process is at work."""
+    if process.alive is None:
+        return _badge(Look("neutral", "question-mark-circle", outlined=True), "unknown")
+    if process.alive:
+        return _badge(Look("green", "check-circle"), "at work")
+    return _badge(Look("red", "x-circle"), "missing")
 
 
 @register.simple_tag

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
@@ -11,19 +13,22 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from jobs.actor import Actor, from_request
+from jobs.console.first_steps import first_steps
 from jobs.console.ledger import total_of
 from jobs.console.page import Request, needs, show
 from jobs.console.shown import ShownJob, show_jobs
 from jobs.console.strangers import show_strangers
 from jobs.lifecycle import ACTIVE, State, WhenReady
-from jobs.models import CopyJob, Domain, Host, Leftover
+from jobs.models import CopyJob, Host, Leftover
 from jobs.models.job import CopyJobQuerySet
+from jobs.processes import Kind, Process, at_work
 from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
 MOST_JOBS = 20
 MOST_ENDED = 8
 MOST_FAILED = 8
+MOST_STUCK = 8
 MOST_STRANGERS = 8
 MOST_HOSTS = 8
 
@@ -34,32 +39,95 @@ FAILURES = (State.FAILED, State.LOST)
 WAITING = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
 
 
+# A verb, a start or a place in the queue that takes longer than this is stuck.
+STUCK = timedelta(minutes=3)
+SHORT = frozenset({State.PIVOTING, State.FINISHING, State.CANCELLING})
+
+
 @require_safe
 @needs("jobs.view_copyjob")
 def overview(request: Request) -> HttpResponse:
-    """Show what needs a person, what runs, what ended, and the hosts in brief."""
+    """Show what needs a person, what runs, what ended, and the fleet's health."""
     actor = from_request(request)
+    processes = at_work()
     context: dict[str, Any] = {
-        "waiting": shown(CopyJob.objects.waiting().order_by("ready_at"), actor),
+        **jobs_of(actor, asking=not redis_is_away(processes)),
         **needs_a_look(actor),
-        "running": shown(in_flight(), actor),
-        "ended": shown(
-            CopyJob.objects.recently_ended().exclude(news()), actor, MOST_ENDED
-        ),
         "counts": job_counts(),
         "hosts": hosts_in_brief(),
         "host_counts": host_counts(),
+        "processes": processes,
+        "missing": [each for each in processes if each.missing],
     }
     if not CopyJob.objects.exists():
-        context["steps"] = first_steps(context["host_counts"])
+        context["steps"] = first_steps(context["host_counts"], actor)
     return show(request, "console/overview.html", context)
 
 
+def redis_is_away(processes: list[Process]) -> bool:
+    """Tell whether Redis kept us waiting already: it is not asked a second time."""
+    return any(each.kind == Kind.REDIS and each.missing for each in processes)
+
+
+def jobs_of(actor: Actor, *, asking: bool) -> dict[str, list[ShownJob]]:
+    """Return the jobs that wait, run and have ended, with one request to Redis.
+
+    With `asking` unset without any: their progress is not known then.
+    """
+    waiting = CopyJob.objects.waiting().order_by("ready_at")
+    ended = CopyJob.objects.recently_ended().exclude(news())
+    parts = {
+        "waiting": list(waiting.select_related("host")[:MOST_JOBS]),
+        "running": list(in_flight().select_related("host")[:MOST_JOBS]),
+        "ended": list(ended.select_related("host")[:MOST_ENDED]),
+    }
+    rows = [row for part in parts.values() for row in part]
+    unasked = (ShownJob(row, None, actor) for row in rows)
+    shown = iter(show_jobs(rows, actor) if asking else unasked)
+    return {name: list(islice(shown, len(part))) for name, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A job that does not get on, and why somebody should look at it."""
+
+    job: CopyJob
+
+    @property
+    def why(self) -> str:
+        """Say what is wrong, as far as it is known."""
+        if self.job.flagged:
+            return self.job.flagged
+        state = State(self.job.state)
+        if state == State.QUEUED:
+            return "No worker has taken it up."
+        return f"It has been {state.label} for longer than that takes."
+
+    @property
+    def since(self) -> datetime:
+        job = self.job
+        return job.ending_at or job.started_at or job.requested_at
+
+
+def stuck_jobs() -> CopyJobQuerySet:
+    """Return the active jobs that reached a limit, or whose short states last long."""
+    before = timezone.now() - STUCK
+    flagged = Q(state=State.COPYING) & ~Q(flagged="")
+    ending = Q(state__in=SHORT, ending_at__lt=before)
+    starting = Q(state=State.STARTING, started_at__lt=before)
+    queued = Q(state=State.QUEUED, requested_at__lt=before)
+    found = CopyJob.objects.active().filter(flagged | ending | starting | queued)
+    return found.order_by("id")
+
+
 def needs_a_look(actor: Actor) -> dict[str, Any]:
-    """Return what somebody should look at besides the decisions; three queries."""
+    """Return what somebody should look at besides the decisions; four queries."""
     strangers = list(foreign_copies()[: MOST_STRANGERS + 1])
     failed = list(CopyJob.objects.recently_ended().filter(news())[: MOST_FAILED + 1])
+    stuck = list(stuck_jobs()[: MOST_STUCK + 1])
     return {
+        "stuck": [Stuck(job) for job in stuck[:MOST_STUCK]],
+        "more_stuck": len(stuck) > MOST_STUCK,
         "strangers": show_strangers(strangers[:MOST_STRANGERS], actor),
         "more_strangers": len(strangers) > MOST_STRANGERS,
         "failed": failed[:MOST_FAILED],
@@ -77,11 +145,6 @@ def news() -> Q:
 def in_flight() -> CopyJobQuerySet:
     """Return the active jobs that need nobody, oldest first."""
     return CopyJob.objects.active().exclude(WAITING).order_by("id")
-
-
-def shown(jobs: CopyJobQuerySet, actor: Actor, most: int = MOST_JOBS) -> list[ShownJob]:
-    """Return the first of `jobs` with their progress."""
-    return show_jobs(jobs.select_related("host")[:most], actor)
 
 
 def job_counts() -> dict[str, int]:
@@ -112,14 +175,3 @@ def host_counts() -> dict[str, int]:
         answering=Count("pk", filter=asked & Q(error="", last_seen_at__isnull=False)),
         synced=Count("pk", filter=Q(synced_at__isnull=False)),
     )
-
-
-def first_steps(hosts: dict[str, int]) -> list[tuple[str, str, bool]]:
-    """Return the first-run checklist: words, page, and whether it is done."""
-    running = Domain.objects.filter(gone_at=None, libvirt_id__isnull=False).exists()
-    return [
-        ("Add a libvirt host", "hosts", hosts["hosts"] > 0),
-        ("See it answer", "hosts", hosts["answering"] > 0),
-        ("Find its running domains", "domains", running),
-        ("Start the first copy", "copy-new", False),
-    ]
