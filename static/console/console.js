@@ -119,7 +119,7 @@
     // Whether a warning is accepted, and why, changes nothing about the question.
     if (!form || ["reason", "accepted"].includes(target.name)) return;
     htmx.trigger(form, "htmx:abort");
-    form.querySelector("[data-key]")?.setAttribute("aria-busy", "true");
+    for (const part of form.querySelectorAll("[data-key]")) part.setAttribute("aria-busy", "true");
   });
 
   // --- A button that writes its value into a field ---

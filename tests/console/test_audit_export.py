@@ -56,6 +56,11 @@ def test_what_matches_is_exported_and_verifies(victor: User, tmp_path: Path) -> 
     file.write_bytes(answer.content)
     assert exports.verify_file(file).intact
 
+    day = {"action": "pivot", "until": "2999-12-30"}
+    end = client.get(address("jsonl"), day).content.decode().splitlines()[-1]
+    told = json.loads(end)["end"]["filters"]["until"]
+    assert told == "2999-12-31T00:00:00.000000Z"  # exclusive, as the command line's
+
     table = client.get(address("csv"), {"action": "pivot"}).content.decode()
     details = [row["detail"] for row in csv.DictReader(table.splitlines())]
     assert details == ["'=HYPERLINK(1)", "third"]

@@ -203,6 +203,13 @@ def test_for_one_job_nothing_is_typed(olga: User, host: Host) -> None:
     assert states(jobs) == [State.CANCELLING]
 
 
+def test_what_was_never_started_is_withdrawn_at_once(olga: User, host: Host) -> None:
+    queued = many_jobs(host, State.QUEUED, 1)
+    page = text_of(signed_in(olga).post(BULK, told("cancel", queued)))
+    assert "</svg>done</span>" in page
+    assert states(queued) == [State.CANCELLED]
+
+
 # --- All that match ------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
 from jobs.audit import exports, log
+from jobs.audit.chain import time_text
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
 
@@ -84,7 +85,7 @@ def export(request: Request, form: str) -> HttpResponse:
         words = f"More than {MOST_EXPORTED:,} entries match. Narrow the filter down."
         return _no_export(request, words)
     text = io.StringIO(newline="")
-    exports.write(log.entries(found), text, form, _given(wanted))
+    exports.write(log.entries(found), text, form, _told(wanted))
     kind = "text/csv" if form == "csv" else "application/jsonl"
     response = HttpResponse(text.getvalue(), content_type=f"{kind}; charset=utf-8")
     name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{form}"
@@ -110,6 +111,16 @@ def _wanted(request: Request) -> tuple[dict[str, str], list[str]]:
 
 def _given(wanted: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in wanted.items() if text}
+
+
+def _told(wanted: dict[str, str]) -> dict[str, str]:
+    """Return the filter as an export tells it: with moments, the last one exclusive."""
+    told = _given(wanted)
+    if since := _day(wanted["since"]):
+        told["since"] = time_text(since)
+    if until := _day(wanted["until"]):
+        told["until"] = time_text(until + timedelta(days=1))
+    return told
 
 
 def _day(text: str) -> datetime | None:
