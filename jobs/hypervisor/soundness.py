@@ -28,8 +28,10 @@ from jobs.hypervisor.records import Identity
 # How long a mirror that is behind may stand still.
 STANDING_SECONDS = 3.0
 STEP_SECONDS = 0.2
-# What the guest may write between two questions.
-SLACK = 16 * 1024 * 1024
+# QEMU is asked between two looks at the path; so much may the figures differ besides.
+SLACK = 1024 * 1024
+# A file that seems to be another one is looked at again, some steps later.
+LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,39 @@ def check_destination(
     _require_movement(link, identity)
     if not identity.destination.startswith("/"):
         return  # nothing but QEMU sees a server's image
+    for left in reversed(range(LOOKS)):
+        trouble = _trouble(link, identity, transient_pools)
+        if trouble is None:
+            return
+        if not left:
+            raise trouble
+        time.sleep(STEP_SECONDS)
+
+
+def _trouble(
+    link: Link, identity: Identity, transient_pools: bool
+) -> DestinationUnsound | None:
+    """Why what lies at the path is not what QEMU writes to; None if nothing says so."""
     before = _at_path(link, identity.destination, transient_pools)
     if before is None:
-        return  # nothing sees it
+        return None  # nothing sees it
     opened = _opened(link, identity)
     after = _at_path(link, identity.destination, transient_pools)
     if after is None or opened is None:
-        return
+        return None
     low, high = sorted((before.occupied, after.occupied))
     if not low - SLACK <= opened.occupied <= high + SLACK:
-        raise DestinationUnsound(
+        return DestinationUnsound(
             f"QEMU has {opened.occupied} bytes open, at {identity.destination} lie "
             f"{after.occupied}.",
             cause="The file at the destination is not the one that was copied to.",
         )
     if after.capacity < opened.capacity:
-        raise DestinationUnsound(
+        return DestinationUnsound(
             f"It should hold {opened.capacity} bytes and holds {after.capacity}.",
             cause="The destination was cut off.",
         )
+    return None
 
 
 def _require_movement(link: Link, identity: Identity) -> None:

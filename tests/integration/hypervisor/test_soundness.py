@@ -29,8 +29,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def guest(alder: PrivateHost, make_guest: MakeGuest) -> Guest:
-    """A guest with something to copy, that does nothing."""
-    disk = GuestDisk(alder.images / "sound.qcow2", data=32 * MIB)
+    """A guest with little to copy, that does nothing."""
+    disk = GuestDisk(alder.images / "sound.qcow2", data=4 * MIB)
     return make_guest(alder, disk, writing=False)
 
 
