@@ -9,6 +9,7 @@ work side by side, since over a network the waiting is what takes the time.
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,10 +42,17 @@ Lend = Callable[[], AbstractContextManager[Link]]
 LANES = 4
 # So many domains are worth a connection of their own.
 PER_LANE = 8
-# So many questions of ours may wait unanswered on one host before no guest is asked.
-MOST_STUCK = 14
-# How long one guest may take to tell its progress.
+# While so many questions of ours wait unanswered on one host, its guests are asked one
+# after the other; from MOST_STUCK on only those that answered just now, and from
+# ALL_STUCK on none.
+MANY_STUCK = 12
+MOST_STUCK = 17
+ALL_STUCK = 18
+JUST_NOW_SECONDS = 4.0
+# How long one guest may take to tell its progress; at least so long, near the end of
+# what there is for all.
 GUEST_SECONDS = 1.0
+HASTE_SECONDS = 0.3
 # Descriptions remembered in this process; they change only when something happens.
 REMEMBERED = 4096
 
@@ -80,16 +88,23 @@ def progress_many(
     """See Hypervisor.progress_many."""
     deadline = time.monotonic() + seconds
     found: dict[str, dict[str, Progress | None]] = {}
+    stuck = link.left_behind()
+    bound = MANY_STUCK
+    if stuck >= MANY_STUCK:
+        bound = MOST_STUCK if stuck < MOST_STUCK else ALL_STUCK
+    free = [uuid for uuid in wanted if not link.waits_for(uuid)]
+    if bound == ALL_STUCK:
+        free = _answered_just_now(free)
 
     def ask(lane: Link, part: list[str]) -> None:
         left = part
-        while left and time.monotonic() < deadline:
-            answers, left = _ask(lane, left, wanted)
+        while left and lane.left_behind() < bound and time.monotonic() < deadline:
+            patience = max(HASTE_SECONDS, deadline - time.monotonic())
+            answers, left = _ask(lane, left, wanted, min(GUEST_SECONDS, patience))
             found.update(answers)
 
-    if link.left_behind() < MOST_STUCK:
-        free = [uuid for uuid in wanted if not link.waits_for(uuid)]
-        _side_by_side(link, lend, sorted(free, key=_silence), ask)
+    lanes = LANES if bound == MANY_STUCK else 1
+    _side_by_side(link, lend, sorted(free, key=_turn), ask, lanes)
     _note_answers(found)
     return found
 
@@ -206,33 +221,49 @@ def _with_persistent(
 
 # --- What QEMU knows -----------------------------------------------------------------
 
-# When a guest last answered (monotonic seconds).
+# When a guest last answered, and was last asked (monotonic seconds).
 _answered: dict[str, float] = {}
+_asked: dict[str, float] = {}
 
 
-def _silence(uuid: str) -> float:
-    """Those that answered last are asked first: the others may let it wait."""
-    return -_answered.get(uuid, 0.0)
+def _answered_just_now(uuids: Collection[str]) -> list[str]:
+    since = time.monotonic() - JUST_NOW_SECONDS
+    return [uuid for uuid in uuids if _answered.get(uuid, 0.0) > since]
+
+
+def _turn(uuid: str) -> tuple[float, float, float]:
+    """Those that answered last are asked first: the others may let it wait.
+
+    Among equals those that were not asked for longest; and where even that is the same,
+    chance decides, so that no order of theirs keeps one from its turn for ever.
+    """
+    # No secret: it only shuffles.
+    return -_answered.get(uuid, 0.0), _asked.get(uuid, 0.0), random.random()  # noqa: S311
 
 
 def _note_answers(found: Collection[str]) -> None:
     if len(_answered) > REMEMBERED:
         _answered.clear()
+        _asked.clear()
     _answered.update(dict.fromkeys(found, time.monotonic()))
 
 
 def _ask(
-    lane: Link, uuids: list[str], wanted: Mapping[str, Collection[str]]
+    lane: Link,
+    uuids: list[str],
+    wanted: Mapping[str, Collection[str]],
+    seconds: float,
 ) -> tuple[dict[str, dict[str, Progress | None]], list[str]]:
     """What these guests say until one does not answer, and those not come to."""
     domains = lane.ask(DAEMON_SECONDS, _by_uuid)
 
     def tell(_: libvirt.virConnect, uuid: str) -> dict[str, Progress | None]:
+        _asked[uuid] = time.monotonic()
         domain = domains[uuid]
         return {target: progress_of_disk(domain, target) for target in wanted[uuid]}
 
     there = [uuid for uuid in uuids if uuid in domains]
-    return lane.ask_each(GUEST_SECONDS, there, tell)
+    return lane.ask_each(seconds, there, tell)
 
 
 # --- Side by side --------------------------------------------------------------------
@@ -243,9 +274,10 @@ def _side_by_side(
     lend: Lend,
     uuids: list[str],
     work: Callable[[Link, list[str]], None],
+    most: int = LANES,
 ) -> None:
-    """Deal `uuids` out to as many connections as they are worth."""
-    lanes = min(LANES, -(-len(uuids) // PER_LANE))
+    """Deal `uuids` out to as many connections as they are worth, `most` at most."""
+    lanes = min(most, -(-len(uuids) // PER_LANE))
     parts = [uuids[lane::lanes] for lane in range(lanes)]
     if not parts:
         return
