@@ -35,7 +35,7 @@ class Killers:
     def _strike(self, kill: Kill, whose: str, how: str) -> bool:
         match whose:
             case "web" | "worker" | "beat" | "listener":
-                return self._process(whose, kill.down)
+                return self._process(whose, how, kill.down)
             case "redis":
                 return self._redis(kill.down, emptied=how == "emptied")
             case "database":
@@ -51,8 +51,14 @@ class Killers:
 
     # -- the console's own -------------------------------------------------------------
 
-    def _process(self, name: str, down: float) -> bool:
-        self._scene.processes[name].kill()
+    def _process(self, name: str, how: str, down: float) -> bool:
+        service = self._scene.processes[name]
+        if how == "frozen":
+            service.freeze()
+            time.sleep(down)
+            service.thaw()
+            return True
+        service.kill()
         time.sleep(down)
         self._bring_back(name)
         return True

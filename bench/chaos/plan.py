@@ -110,6 +110,7 @@ class Round:
 KINDS: dict[str, tuple[int, float]] = {
     "web killed": (2, 2.0),
     "worker killed": (3, 3.0),
+    "worker frozen": (3, 9.0),  # longer than its locks hold
     "beat killed": (2, 3.0),
     "listener killed": (2, 3.0),
     "redis killed": (4, 2.0),
