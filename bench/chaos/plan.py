@@ -172,12 +172,12 @@ class Plan:
             yield self.draw()
 
     def draw(self) -> Round:
-        """The next round: four to ten deeds, one to three deaths."""
+        """The next round: four to ten deeds, one to four deaths."""
         dice = self._random
         deeds = [(dice.uniform(0, 3), self._deed()) for _ in range(dice.randint(4, 10))]
         kinds = list(KINDS)
         weights = [often for often, _ in KINDS.values()]
-        drawn = dict.fromkeys(dice.choices(kinds, weights, k=dice.choice((1, 2, 2, 3))))
+        drawn = dict.fromkeys(dice.choices(kinds, weights, k=dice.choice((1, 2, 3, 4))))
         kills = tuple(self._kill(kind) for kind in drawn)
         deeds.sort(key=lambda pair: pair[0])
         return Round(tuple(deeds), kills)
