@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.guest import Guest
+from tests.faults.kit import Console, private_host, running_console
+from tests.faults.parked import Parking, fill
 from tests.faults.yard import Yard, running_yard
-
-
-@pytest.fixture(scope="package")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """The console and the hosts on which faults of hosts and storage are tried."""
-    with running_yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +19,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.timeout(300))
+
+
+# --- Two consoles, one on each database, over one host --------------------------------
+
+
+@pytest.fixture(scope="package")
+def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Guest]]:
+    """The guests of a host that tests freeze, and never kill."""
+    with private_host(tmp_path_factory.mktemp("birch"), "birch") as host:
+        yield fill(host)
+
+
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+def console(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    rack: list[Guest],
+) -> Iterator[Console]:
+    """The console on each database; at its end all promises must have been kept.
+
+    The Redis beside SQLite keeps its data when it is killed, the other one loses it.
+    """
+    directory: Path = tmp_path_factory.mktemp(request.param)
+    durable, host = request.param == "sqlite", rack[0].host
+    with running_console(
+        directory, host, database=request.param, durable=durable
+    ) as console:
+        console.promises.idle = [g.name for g in rack if g.name.startswith("idle")]
+        yield console
+        console.must_be_kept(chain=True)
+
+
+@pytest.fixture(scope="package")
+def parking(console: Console, rack: list[Guest]) -> Iterator[Parking]:
+    made = Parking(console, rack)
+    yield made
+    with made.ends:
+        made.bring_to_ends()
+
+
+# --- One console over several hosts ---------------------------------------------------
+
+
+@pytest.fixture(scope="package")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """The console and the hosts on which faults of hosts and storage are tried."""
+    with running_yard(tmp_path_factory.mktemp("yard")) as made:
+        yield made

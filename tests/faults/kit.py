@@ -15,11 +15,13 @@ from typing import Literal, TypeVar
 import psycopg
 import pytest
 
-from lab.calls import recording
+from lab.calls import calls_of, recording
 from lab.guest import MIB, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
 from lab.postgres import PrivatePostgres
-from lab.stack import Stack
+from lab.redis import PrivateRedis
+from lab.service import Service
+from lab.stack import PROJECT, Stack, procfile_commands
 from tests.conftest import PASSWORD
 from tests.faults.operator import Operator
 from tests.promises import Job, Promises
@@ -95,17 +97,42 @@ class Console:
             timeout,
         )
 
+    def calls(self, job: int) -> list[str]:
+        """The verbs by which a job's block job was called on its host, in their order.
+
+        As the host's daemon noted them; speed apart. The job must be the last one on
+        its disk.
+        """
+        database = self.promises.rows()
+        row, since = database.jobs[job], database.lines_of(job)[0].at
+        host = next(host for host in self.hosts if host.name == row.host)
+        return [
+            call.verb
+            for call in calls_of(host) or ()
+            if (call.domain_uuid, call.disk) == (row.domain_uuid, row.disk)
+            and call.at >= since
+            and call.verb != "speed"
+        ]
+
     def knows(self, *guests: Guest) -> None:
         """Have the hosts' inventories read, and wait until these guests are in it."""
         for host in {guest.host.name: guest.host for guest in guests}.values():
             self.stack.manage("blockcopy", "host", "sync", host.name, "--wait")
 
-    def must_be_kept(self, timeout: float = PATIENCE) -> None:
-        """Fail unless all promises are kept within `timeout` seconds."""
+    def must_be_kept(self, timeout: float = PATIENCE, *, chain: bool = False) -> float:
+        """Fail unless all promises are kept within `timeout` seconds.
+
+        Returns how many seconds it took until each job was true. The audit log's chain
+        is judged only with `chain`, since that takes seconds.
+        """
+        began = time.monotonic()
+        broken = self.promises.until_true(timeout)
+        seconds = time.monotonic() - began
         self.promises.asked = asked_by(self.people.values())
-        broken = self.promises.until_kept(timeout)
+        broken = broken or self.promises.broken(chain=chain)
         jobs = [each.job for each in broken if each.job is not None]
         assert not broken, (list(map(str, broken)), self.story(*jobs))
+        return seconds
 
 
 def asked_by(people: Iterable[Operator]) -> dict[int, list[str]]:
@@ -127,9 +154,13 @@ def running_console(
     directory: Path,
     *hosts: PrivateHost,
     database: DatabaseKind = "sqlite",
+    durable: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Iterator[Console]:
-    """Start a console over running hosts, with everybody of ROLES signed in."""
+    """Start a console over running hosts, with everybody of ROLES signed in.
+
+    With `durable` its Redis keeps its data when it is killed.
+    """
     variables = {
         "BLOCKCOPY_SOCKET_PREFIXES": ":".join(str(h.socket.parent) for h in hosts),
         **(environment or {}),
@@ -139,7 +170,9 @@ def running_console(
         if database == "postgresql":
             postgres = ends.enter_context(PrivatePostgres(directory / "postgresql"))
             variables["DATABASE_URL"] = postgres.url()
-        stack = ends.enter_context(Stack(directory / "console", variables))
+        stack = Stack(directory / "console", variables)
+        stack.redis = PrivateRedis(stack.directory / "redis", durable=durable)
+        ends.enter_context(stack)
         people = _arrive(stack, hosts)
         promises = Promises(stack, hosts)
         yield Console(stack, hosts, database, postgres, promises, people)
@@ -175,12 +208,41 @@ def make_guest(
 
 
 @contextmanager
+def doubled(stack: Stack) -> Iterator[None]:
+    """Have a second worker, beat and listener beside the first, as on another machine.
+
+    Ready when they are.
+    """
+    commands = procfile_commands()
+    with ExitStack() as ends:
+        second = {
+            name: Service(
+                f"{name}-2",
+                ["bash", "-c", commands[name]],
+                log=stack.log_directory / f"{name}-2.log",
+                environment={
+                    **stack.environment,
+                    "BLOCKCOPY_BEAT_FILE": str(stack.directory / "second-schedule"),
+                },
+                folder=PROJECT,
+            )
+            for name in ("worker", "beat", "listener")
+        }
+        for service in second.values():
+            ends.enter_context(service)
+        second["worker"].wait_until(lambda: second["worker"].said(" ready."))
+        yield
+
+
+@contextmanager
 def held(console: Console) -> Iterator[None]:
     """Let somebody else hold the database, so that nobody can write to it."""
     url = console.stack.environment["DATABASE_URL"]
     if console.database == "sqlite":
         with contextlib.closing(
-            sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+            sqlite3.connect(
+                url.removeprefix("sqlite:///"), timeout=20, isolation_level=None
+            )
         ) as file:
             file.execute("begin immediate")
             yield

@@ -2,58 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.kit import Console, private_host, running_console
-from tests.faults.parked import Rack, fill, parked
+from tests.faults.kit import Console, held, wait_until
+from tests.faults.parked import AFTERWARDS, Parking, Row
+
+# For how long somebody else keeps the database to themselves.
+LOCKED_SECONDS = 5
 
 
-@pytest.fixture(scope="module")
-def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rack]:
-    with private_host(tmp_path_factory.mktemp("birch"), "birch") as host:
-        yield fill(host)
+@dataclass(frozen=True)
+class Death:
+    """What is killed when. The host is frozen at first and goes on in between."""
+
+    on: str  # the databases of this row
+    happen: Callable[[Console, Row], None]
+    # Whoever had heard how the mirror ended is dead: then nobody vouches for the copy.
+    unheard: bool = False
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def console(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    rack: Rack,
-) -> Iterator[Console]:
-    """The console on each database."""
-    directory: Path = tmp_path_factory.mktemp(request.param)
-    with running_console(directory, rack.host, database=request.param) as console:
-        console.promises.idle = rack.idle
-        yield console
+ROWS: dict[str, Death] = {}
 
 
-def kill_worker(console: Console) -> Callable[[], object]:
+def row(
+    on: str, *, unheard: bool = False
+) -> Callable[[Callable[[Console, Row], None]], None]:
+    """Add a row: what happens while a job is parked in each state."""
+
+    def add(happen: Callable[[Console, Row], None]) -> None:
+        ROWS[happen.__name__] = Death(on, happen, unheard)
+
+    return add
+
+
+@row("postgresql")
+def worker_between_intent_and_call(console: Console, row: Row) -> None:
     console.stack.worker.kill()
-    return console.stack.worker.start
+    row.thaw()
+    console.stack.worker.start()
 
 
-# Where each job is once it has been seen to: what was asked for was done, and no more.
-AFTERWARDS = {
-    "copying": "copying",
-    "mirroring": "mirroring",
-    "starting": "mirroring",
-    "queued": "mirroring",
-    "pivoting": "pivoted",
-    "finishing": "copied",
-    "cancelling": "cancelled",
-}
-ROWS = {"worker": kill_worker}
+@row("sqlite")
+def worker_in_the_call(console: Console, row: Row) -> None:
+    """The calls take effect while nobody is there to hear the answer."""
+    stuck = ("finishing", "cancelling")
+    row.freeze_guests(*stuck)
+    row.thaw_daemon()
+    jobs = [row.jobs[state] for state in stuck]
+    wait_until(lambda: all(console.calls(job)[-1] == "end" for job in jobs))
+    console.stack.worker.kill()
+    row.thaw()
+    console.stack.worker.start()
 
 
-@pytest.mark.parametrize("process", ROWS)
-def test_killed(process: str, console: Console, rack: Rack, tmp_path: Path) -> None:
-    with parked(console, rack, tmp_path) as these:
-        come_back = ROWS[process](console)
-        these.thaw()
-        come_back()
-        console.must_be_kept()
-        assert these.states() == AFTERWARDS
-    console.must_be_kept()
+@row("sqlite postgresql", unheard=True)
+def worker_between_call_and_outcome(console: Console, row: Row) -> None:
+    with held(console):
+        row.thaw()
+        row.until_carried_out()
+        console.stack.worker.kill()
+    console.stack.worker.start()
+
+
+@row("sqlite")
+def beat(console: Console, row: Row) -> None:
+    console.stack.beat.kill()
+    row.thaw()
+    console.stack.beat.start()
+
+
+@row("sqlite")
+def listener(console: Console, row: Row) -> None:
+    """Nothing depends on events: all is found out before it comes back."""
+    console.stack.listener.kill()
+    row.thaw()
+    assert console.promises.until_true() == []
+    console.stack.listener.start()
+
+
+@row("sqlite")
+def web(console: Console, row: Row) -> None:
+    console.stack.web.kill()
+    row.thaw()
+    console.stack.web.start()
+    console.stack.web.wait_until(console.stack.answers)
+
+
+@row("postgresql")
+def web_beat_and_listener(console: Console, row: Row) -> None:
+    stack = console.stack
+    for service in (stack.web, stack.beat, stack.listener):
+        service.kill()
+    row.thaw()
+    for service in (stack.web, stack.beat, stack.listener):
+        service.start()
+    stack.web.wait_until(stack.answers)
+
+
+@row("sqlite postgresql")
+def redis(console: Console, row: Row) -> None:
+    """With its data beside SQLite, without it beside PostgreSQL."""
+    console.stack.redis.kill()
+    row.thaw()
+    console.stack.redis.start()
+
+
+@row("sqlite")
+def database_locked(console: Console, row: Row) -> None:
+    with held(console):
+        row.thaw()
+        time.sleep(LOCKED_SECONDS)
+
+
+@row("postgresql", unheard=True)
+def database_killed(console: Console, row: Row) -> None:
+    assert console.postgres
+    row.thaw()
+    console.postgres.kill()
+    console.postgres.start()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_killed(name: str, console: Console, parking: Parking) -> None:
+    if console.database not in ROWS[name].on:
+        pytest.skip(f"not a row of {console.database}")
+    with parking.row() as row:
+        ROWS[name].happen(console, row)
+    seconds = console.must_be_kept()
+    print(f"{console.database} {name}: true {seconds:.1f} s after the return")
+    states = row.states()
+    if ROWS[name].unheard and states["finishing"] == "failed":
+        assert "vouched" in console.job(row.jobs["finishing"]).failure
+        states["finishing"] = "copied"
+    assert states == AFTERWARDS
