@@ -9,14 +9,14 @@ import pytest
 from lab.guest import MIB, Guest
 from lab.host import PrivateHost
 from lab.stack import Stack
-from tests.integration.stack.test_processes import (
+from tests.integration.stack.running import (
     NEVER_READY,
-    _until,
     cli,
     guest,
     rack,
     stack,
     start,
+    until,
     wait_for,
 )
 
@@ -46,7 +46,7 @@ def test_the_listener_brings_qemus_reason(
 
 def leftover_of(stack: Stack, job: dict[str, object]) -> dict[str, object]:
     """What a job left, once it is measured."""
-    shown = _until(
+    shown = until(
         lambda: cli(stack, "job", "show", str(job["job"]))["leftovers"],
         lambda found: bool(found) and found[0]["measured_at"] is not None,
         30,
@@ -70,7 +70,7 @@ def test_a_worker_killed_in_a_removal_removes_it_later(
     stack.manage("blockcopy", "leftover", "remove", number, "--reason", "ticket 17")
     assert path.exists()
     stack.worker.start()
-    gone = _until(
+    gone = until(
         lambda: cli(stack, "leftover", "show", number),
         lambda seen: seen["state"] == "removed" or seen["refusal"],
         60,
