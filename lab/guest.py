@@ -105,15 +105,15 @@ class GuestLog:
         """How many blocks were read back other than they were written."""
         return self._count(b"M")
 
-    def wait_for_boot(self, boots: int = 1, timeout: float = 20) -> None:
+    def wait_for_boot(self, boots: int = 1, timeout: float = 60) -> None:
         """Wait until the guest has booted so many times; LabError if it does not."""
         self._wait("boots", boots, timeout)
 
-    def wait_for_writes(self, more: int = 1, timeout: float = 20) -> None:
+    def wait_for_writes(self, more: int = 1, timeout: float = 60) -> None:
         """Wait for so many verified writes more; LabError if they do not come."""
         self._wait("verified", self.verified + more, timeout)
 
-    def wait_for_errors(self, errors: int = 1, timeout: float = 20) -> None:
+    def wait_for_errors(self, errors: int = 1, timeout: float = 60) -> None:
         """Wait until so many reads and writes have failed; LabError if they do not."""
         self._wait("errors", errors, timeout)
 

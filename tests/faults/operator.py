@@ -70,9 +70,7 @@ class Operator:
             status, words, headers = self.post(page, form)
         found = re.search(r"/jobs/(\d+)/", headers.get("Location", ""))
         if status != http.client.FOUND or not found:
-            told = re.findall(
-                r'class="[^"]*(?:invalid|alert)[^"]*"[^>]*>([^<]+)', words
-            )
+            told = re.findall(r"(?:<strong>|field-error..)([^<]+)<", words)
             raise Answered(f"{status} for a copy of {guest.name}: {told}")
         return int(found[1])
 

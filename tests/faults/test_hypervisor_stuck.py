@@ -1,0 +1,159 @@
+"""Guests whose QEMU hangs, one and twenty, and hosts that never answer: the others are
+tracked as if nothing were."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import statistics
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import redis
+
+from lab.crowd import start_crowd
+from lab.host import PrivateHost
+from tests.faults.yard import Yard
+
+HEALTHY, STUCK, DEAD = 3, 20, 20
+# The name of a healthy one.
+LOOKED_AT = "guest-000"
+SAMPLING_SECONDS = 8.0
+SAMPLE_EACH = 0.2
+# A page, and a guest's numbers, on a machine that has something else to do as well.
+# The figures that are printed are what counts.
+GENEROUS_SECONDS = 15.0
+
+
+@pytest.fixture(scope="module")
+def crowd(yard: Yard) -> dict[str, int]:
+    """The jobs of a host's guests, by name: virsh began them and olga adopted them."""
+    host = yard.hosts["rowan"]
+    start_crowd(host, HEALTHY + STUCK)
+    yard.console.stack.manage("blockcopy", "host", "sync", host.name, "--wait")
+    jobs = {
+        name: yard.console.olga.adopt(name)
+        for name in sorted(host.virsh("list", "--name").split())
+    }
+    yard.console.wait_for(dict.fromkeys(jobs.values(), "mirroring"))
+    return jobs
+
+
+@contextmanager
+def stuck(host: PrivateHost, names: Collection[str]) -> Iterator[None]:
+    for name in names:
+        host.kill_guest(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in names:
+            host.kill_guest(name, signal.SIGCONT)
+
+
+def sample(yard: Yard, jobs: Collection[int]) -> tuple[float, float, float]:
+    """How old the jobs' numbers are at the median and at most, and what a page takes at
+    most, seconds."""
+    store = redis.Redis.from_url(yard.console.stack.environment["REDIS_URL"])
+    keys = [f"blockcopy:progress:{job}" for job in jobs]
+    pages = ("/", "/jobs/", f"/jobs/{min(jobs)}/")
+    ages: list[float] = []
+    slowest = 0.0
+    end = time.monotonic() + SAMPLING_SECONDS
+    while time.monotonic() < end:
+        read = [json.loads(kept)["at"] for kept in store.mget(keys) if kept]
+        assert len(read) == len(keys)
+        ages += [time.time() - at for at in read]
+        began = time.monotonic()
+        assert yard.console.olga.get(pages[len(ages) % len(pages)])[0] == 200
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(SAMPLE_EACH)
+    return statistics.median(ages), max(ages), slowest
+
+
+def questions(host: PrivateHost) -> Counter[str]:
+    """How often the host was asked for the progress of each guest's copy, by name."""
+    log = (host.directory / "log/calls.log").read_text(errors="replace")
+    return Counter(
+        re.findall(r"virDomainGetBlockJobInfo:\d+ : .*VM: name=([^,]+),", log)
+    )
+
+
+@pytest.mark.parametrize("number", [1, STUCK])
+def test_stuck_guests(yard: Yard, crowd: dict[str, int], number: int) -> None:
+    host = yard.hosts["rowan"]
+    names = sorted(crowd)[-number:]
+    healthy = [job for name, job in crowd.items() if name not in (*names, LOOKED_AT)]
+    with stuck(host, names):
+        before = questions(host)
+        median, oldest, page = sample(yard, healthy[: HEALTHY - 1])
+        asked = questions(host) - before
+        print(
+            f"{number} stuck: numbers {median:.1f} s old at the median, {oldest:.1f} s "
+            f"at most; a page took {page:.2f} s at most"
+        )
+        assert oldest < GENEROUS_SECONDS
+        assert page < GENEROUS_SECONDS
+        # libvirt lets a question wait for 30 s; none of ours is asked beside another.
+        assert all(asked[name] <= 1 for name in names), asked
+        assert yard.console.states(*crowd.values()) == ["mirroring"] * len(crowd)
+        if number == STUCK:
+            _is_tracked(yard, LOOKED_AT, crowd.pop(LOOKED_AT))
+    yard.look(yard.promises(host, *crowd.values()))
+
+
+def _is_tracked(yard: Yard, name: str, job: int) -> None:
+    """What a stranger does to a guest that answers is seen all the same."""
+    yard.hosts["rowan"].virsh("blockjob", name, "vda", "--abort")
+    began = time.monotonic()
+    yard.console.wait_for({job: "failed"})
+    took = time.monotonic() - began
+    print(f"the end of another guest's copy was seen after {took:.1f} s")
+    assert took < GENEROUS_SECONDS
+
+
+# --- Hosts that never answer ----------------------------------------------------------
+
+REGISTER = """
+from jobs.models import CopyJob, Host, Site
+real = CopyJob.objects.filter(host__name="rowan").first()
+for number, path in enumerate({paths!r}):
+    real.host.pk, real.host.name, real.host.socket = None, f"dead-{{number}}", path
+    real.host.save()
+    real.domain.pk, real.domain.host = None, real.host
+    real.domain.save()
+    real.pk, real.host, real.claim = None, real.host, ""
+    real.save()
+"""
+FORGET = """
+from jobs.models import CopyJob, Domain, Host
+CopyJob.objects.filter(host__name__startswith="dead-").delete()
+Domain.objects.filter(host__name__startswith="dead-").delete()
+Host.objects.filter(name__startswith="dead-").delete()
+"""
+
+
+def test_dead_hosts(yard: Yard, crowd: dict[str, int]) -> None:
+    """Each takes connections and says nothing, with a job on it that is looked at."""
+    manage, folder = yard.console.stack.manage, yard.hosts["rowan"].socket.parent
+    with ExitStack() as up:
+        paths = [str(folder / f"dead-{number}") for number in range(DEAD)]
+        for path in paths:
+            silent = up.enter_context(socket.socket(socket.AF_UNIX))
+            silent.bind(path)
+            silent.listen(100)
+        manage("shell", "-c", REGISTER.format(paths=paths))
+        try:
+            median, oldest, page = sample(yard, list(crowd.values())[1:HEALTHY])
+            print(
+                f"{DEAD} dead hosts: numbers {median:.1f} s old at the median, "
+                f"{oldest:.1f} s at most; a page took {page:.2f} s at most"
+            )
+            assert oldest < GENEROUS_SECONDS
+            assert page < GENEROUS_SECONDS
+        finally:
+            manage("shell", "-c", FORGET)
