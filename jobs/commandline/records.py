@@ -210,17 +210,7 @@ def forecast_record(found: Forecast) -> Record:
 
 def event_records(job: CopyJob) -> list[Record]:
     """Return the history of a job."""
-    return [
-        {
-            "time": when(event.time),
-            "level": str(event.level),
-            "actor": event.actor,
-            "old_state": event.old_state,
-            "new_state": event.new_state,
-            "message": event.message,
-        }
-        for event in job.events.all()
-    ]
+    return [event.record for event in job.events.all()]
 
 
 def shown_record(job: CopyJob) -> Record:

@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs/views/<int:pk>/<slug:act>/", views.act, name="view-act"),
     path("jobs/bulk/", bulk.bulk, name="jobs-bulk"),
     path("jobs/<int:pk>/", jobs.job, name="job"),
+    path("jobs/<int:pk>/events.<slug:form>", jobs.events, name="job-events"),
     path("jobs/<int:pk>/speed/", verbs.speed, name="job-speed"),
     path("jobs/<int:pk>/<slug:verb>/", verbs.verb, name="job-verb"),
     path("hosts/", fleet.hosts, name="hosts"),

@@ -286,3 +286,15 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the event says, for JSON."""
+        return {
+            "time": self.time.isoformat(),
+            "level": str(self.level),
+            "actor": self.actor,
+            "old_state": self.old_state,
+            "new_state": self.new_state,
+            "message": self.message,
+        }

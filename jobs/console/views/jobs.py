@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
@@ -15,14 +15,14 @@ from jobs.console.again import again_of
 from jobs.console.chart import chart_of
 from jobs.console.filters import JobFilter, groups, in_force, sorts, states
 from jobs.console.ledger import leftovers_of
+from jobs.console.log import FORMS, Log, lines
 from jobs.console.page import Request, needs, show
 from jobs.console.saved import tabs
 from jobs.console.shown import show_job, show_jobs
 from jobs.models import AuditEntry, CopyJob
 
 PER_PAGE = 50
-# The newest lines that a job's page shows of its history and of the audit log.
-MOST_EVENTS = 100
+# The newest lines that a job's page shows of the audit log.
 MOST_ENTRIES = 50
 
 
@@ -62,7 +62,6 @@ def job(request: Request, pk: int) -> HttpResponse:
 def page_of(request: Request, pk: int) -> dict[str, Any]:
     """Return what a job's page shows; Http404 if there is no such job."""
     found = get_object_or_404(CopyJob.objects.select_related("host", "domain"), pk=pk)
-    events = list(found.events.order_by("-id")[: MOST_EVENTS + 1])
     context: dict[str, Any] = {
         "shown": show_job(found, from_request(request)),
         "job": found,
@@ -71,8 +70,7 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         "again": again_of(found),
         "leftovers": leftovers_of(found),
         "may_remove": request.user.has_perm(REMOVE_PERMISSION),
-        "events": events[:MOST_EVENTS],
-        "more_events": len(events) > MOST_EVENTS,
+        "log": Log(found, request.GET.get("level", "")),
         "chart": chart_of(found),
         "entries": [],
     }
@@ -82,3 +80,20 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         )
         context["entries"] = list(about[:MOST_ENTRIES])
     return context
+
+
+@require_safe
+@needs("jobs.view_copyjob")
+def events(request: Request, pk: int, form: str) -> HttpResponse:
+    """Answer with a job's events as a file: `form` is "txt" or "jsonl"."""
+    found = get_object_or_404(CopyJob, pk=pk)
+    if form not in FORMS:
+        raise Http404
+    log = Log(found, request.GET.get("level", ""))
+    return HttpResponse(
+        lines(log.all, form),
+        content_type=f"{FORMS[form][1]}; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="job-{pk}-events.{form}"'
+        },
+    )
