@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from xml.etree import ElementTree
 
-from jobs import live
+from jobs import live, samples
 from jobs.actions import SPEED_STATES, VERBS, Verb, speed_why_not
 from jobs.actor import Actor
 from jobs.console import words
@@ -55,11 +55,15 @@ class ShownVerb:
 
 @dataclass
 class ShownJob:
-    """A job with what is known of its progress, for one reader."""
+    """A job with what is known of its progress, for one reader.
+
+    `ready_end`: libvirt's `end` when the mirror was ready, from the samples.
+    """
 
     job: CopyJob
     progress: live.LiveProgress | None
     actor: Actor
+    ready_end: int | None = None
 
     @property
     def state(self) -> State:
@@ -114,6 +118,14 @@ class ShownJob:
         if self.was_ready:
             return bytes_text(self.progress.current)
         return f"{bytes_text(self.progress.current)} of {bytes_text(self.progress.end)}"
+
+    @property
+    def mirrored_text(self) -> str:
+        """Return what the hold has cost so far: the bytes that the guest has written
+        since the mirror was ready, all of them to both sides; empty if not known."""
+        if self.progress is None or self.ready_end is None:
+            return ""
+        return bytes_text(max(0, self.progress.end - self.ready_end))
 
     @property
     def meter_family(self) -> str:
@@ -358,12 +370,19 @@ def indented(xml: str) -> str:
 
 
 def show_jobs(jobs: Iterable[CopyJob], actor: Actor) -> list[ShownJob]:
-    """Return `jobs` with their progress; one request to Redis for all."""
+    """Return `jobs` with their progress; one request to Redis for all, and one query
+    if some are in sync."""
     rows = list(jobs)
     progress = live.progress_of(row.pk for row in rows if row.state in ON_HOST)
-    return [ShownJob(row, progress.get(row.pk), actor) for row in rows]
+    ends = samples.ready_ends([row for row in rows if row.state == State.MIRRORING])
+    return [
+        ShownJob(row, progress.get(row.pk), actor, ends.get(row.pk)) for row in rows
+    ]
 
 
 def show_job(job: CopyJob, actor: Actor) -> ShownJob:
     """Return one job, an ended one with the last that was known of its progress."""
-    return ShownJob(job, live.progress_of([job.pk]).get(job.pk), actor)
+    ends = samples.ready_ends([job] if job.state == State.MIRRORING else [])
+    return ShownJob(
+        job, live.progress_of([job.pk]).get(job.pk), actor, ends.get(job.pk)
+    )

@@ -13,9 +13,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs import live, processes
+from jobs import live, processes, samples
 from jobs.lifecycle import State, WhenReady
-from jobs.models import CopyJob, Disk, Host
+from jobs.models import CopyJob, Disk, Host, JobSample
 from jobs.processes import Kind
 from tests.conftest import signed_in
 from tests.console.rows import (
@@ -61,6 +61,29 @@ def test_what_waits_for_a_person_comes_first(
     assert f"/jobs/{waiting.pk}/pivot/" in decided
     assert "data-since>12:3" in decided
     assert "copying" in flying
+
+
+def test_what_the_hold_costs(redis: None, olga: User, disk: Disk) -> None:
+    """From the first sample since it was ready; without one nobody knows."""
+    job = job_in(State.MIRRORING, disk)
+    assert job.ready_at is not None
+    seen(job, 13 * 2**30, 13 * 2**30)
+    cost = "3 GiB of writes mirrored"
+    assert cost not in text_of(signed_in(olga).get("/"))
+    samples.insert(
+        JobSample(
+            job=job,
+            at=job.ready_at + timedelta(seconds=seconds),
+            current=end,
+            end=end,
+            bandwidth=0,
+        )
+        for seconds, end in ((-10, 8 * 2**30), (5, 10 * 2**30), (15, 11 * 2**30))
+    )
+    assert cost in text_of(signed_in(olga).get("/"))
+    assert cost in text_of(signed_in(olga).get("/jobs/"))
+    page = text_of(signed_in(olga).get(f"/jobs/{job.pk}/"))
+    assert "<dt>Guest writes mirrored since</dt><dd>3 GiB</dd>" in page
 
 
 def test_what_pivots_by_itself_waits_for_nobody(olga: User, disk: Disk) -> None:
