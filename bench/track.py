@@ -101,15 +101,19 @@ def register(name: str, socket: Path) -> Host:
     return Host.objects.select_related("site").get(pk=host.pk)
 
 
-def median_of(call: Callable[[], object]) -> float:
-    """Seconds, the median of some rounds after a first one."""
-    call()
-    rounds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        call()
-        rounds.append(time.perf_counter() - began)
-    return statistics.median(rounds)
+def medians_of(*calls: Callable[[], object]) -> list[float]:
+    """Seconds of each call, the medians of some rounds after a first one.
+
+    They take turns, so that what else the machine does slows all of them.
+    """
+    rounds: list[list[float]] = [[] for _ in calls]
+    for number in range(ROUNDS + 1):
+        for call, times in zip(calls, rounds, strict=True):
+            began = time.perf_counter()
+            call()
+            if number:
+                times.append(time.perf_counter() - began)
+    return [statistics.median(times) for times in rounds]
 
 
 def bare_loop(socket: Path, crowd: Crowd) -> Callable[[], None]:
@@ -176,12 +180,12 @@ def measure(directory: Path, stack: Stack, crowd: Crowd, delay: float) -> None:
                     Relay(directory, private.socket, milliseconds)
                 ).socket
             host = register(f"{name}-{milliseconds:.0f}", socket)
-            bare = median_of(bare_loop(socket, crowd))
 
             def look(host: Host = host) -> None:
                 sweep.look_at_host(host)
 
-            ours, queries = median_of(look), queries_of(look)
+            bare, ours = medians_of(bare_loop(socket, crowd), look)
+            queries = queries_of(look)
             found = sorted(ages(stack, host))
             print(
                 f"{crowd.guests:4} x {crowd.disks:2} {milliseconds:5.0f} "
