@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import redis
@@ -34,7 +34,7 @@ LOCK_TTL = 6.0  # seconds; a killed worker's locks are gone after that
 SMOOTHING_SECONDS = 10.0
 # What a forecast rests on: so far back, and so far apart.
 MARKED_SECONDS = 120.0
-MARK_EACH_SECONDS = 12.0
+MARK_EACH_SECONDS = 20.0
 
 
 @cache
@@ -171,9 +171,10 @@ def _kept(value: bytes | str | None) -> LiveProgress | None:
     if not value:
         return None
     try:
-        entry = LiveProgress(**json.loads(value))
-        return replace(entry, marks=tuple(Mark(*mark) for mark in entry.marks))
-    except (TypeError, ValueError):
+        fields = json.loads(value)
+        marks = tuple(Mark(*mark) for mark in fields.pop("marks", ()))
+        return LiveProgress(**fields, marks=marks)
+    except (AttributeError, TypeError, ValueError):
         return None  # kept by another version of the console
 
 
