@@ -68,7 +68,7 @@ def test_what_the_hold_costs(redis: None, olga: User, disk: Disk) -> None:
     job = job_in(State.MIRRORING, disk)
     assert job.ready_at is not None
     seen(job, 13 * 2**30, 13 * 2**30)
-    cost = "3 GiB of writes mirrored"
+    cost = "3 GiB mirrored"
     assert cost not in text_of(signed_in(olga).get("/"))
     samples.insert(
         JobSample(
