@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
 from jobs import audit
 from jobs.actor import SYSTEM, Actor
-from jobs.models import AuditEntry, Disk, Host
+from jobs.models import AuditEntry, AuditVerification, Disk, Host
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_job
 from tests.console.rows import queries_of, text_of
@@ -170,3 +172,34 @@ def test_names_are_text(name: str, victor: User, disk: Disk) -> None:
     html = signed_in(victor).get(reverse("audit"), query).content.decode()
     assert escape(name) in html
     assert "<img" not in html
+
+
+# --- The badge -----------------------------------------------------------------------
+
+
+def verified(**fields: Any) -> None:
+    AuditVerification.objects.create(
+        **{
+            "seconds": 0.1,
+            "intact": True,
+            "entries": 3,
+            "newest": 3,
+            "checked_to": 0,
+            "text": "Whole: 3 entries, 1 to 3.",
+            **fields,
+        }
+    )
+
+
+def test_the_badge_says_when_the_chain_was_last_verified(victor: User) -> None:
+    client = signed_in(victor)
+    assert "never verified" in text_of(client.get(reverse("audit")))
+    verified(time=timezone.now() - timedelta(minutes=5))
+    page = text_of(client.get(reverse("audit")))
+    assert "whole, verified <time" in page
+    assert "5 min ago" in page
+    assert "Whole: 3 entries, 1 to 3." in page
+    verified(intact=False, first_bad=2, text="Entry 2 is the first bad one (edited).")
+    page = text_of(client.get(reverse("audit")))
+    assert "not whole, verified <time" in page
+    assert "Entry 2 is the first bad one (edited)." in page

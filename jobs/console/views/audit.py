@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
-from jobs.audit import exports, log
+from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
@@ -58,6 +58,7 @@ def audit(request: Request) -> HttpResponse:
             "newest": newer is None and "before" not in request.GET,
             "wanted": wanted,
             "complaints": complaints,
+            "checked": last_verification(),
             "filtered": any(wanted.values()),
             "exported": urlencode(
                 {name: text for name, text in wanted.items() if text}
