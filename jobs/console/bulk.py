@@ -11,6 +11,8 @@ from jobs.models import CopyJob
 
 # Names in a sentence before it says "and 7 more".
 MOST_NAMES = 4
+# Characters of a name in a sentence; the rows below have it whole.
+LONG = 60
 
 _SENTENCES = {
     "pivot": "{names} will run from their destinations. The {count} old files stay on "
@@ -50,7 +52,7 @@ class Plan:
         hosts = list(dict.fromkeys(job.host_name for job in self.able))
         return _SENTENCES[self.act.name].format(
             count=len(self.able),
-            names=some([f"{job.domain_name} ({job.disk})" for job in self.able]),
+            names=some([f"{alone(job.domain_name)} ({job.disk})" for job in self.able]),
             hosts=some(hosts),
         )
 
@@ -77,6 +79,16 @@ def plan_of(act: BulkAct, jobs: Iterable[CopyJob], actor: Actor) -> Plan:
         else:
             able.append(job)
     return Plan(act, able, unable)
+
+
+def alone(name: str) -> str:
+    """Return a name, cut if it is very long, that turns nothing around it.
+
+    A name written from right to left, or one that only says so, would turn the rest
+    of the sentence around: it is put between Unicode's isolates.
+    """
+    short = name if len(name) <= LONG else f"{name[:LONG]}…"
+    return short if name.isascii() else f"\u2068{short}\u2069"
 
 
 def some(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Q
+from django.forms import Select
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -21,7 +22,6 @@ from django_filters import (
     OrderingFilter,
 )
 
-from jobs.console.forms import CLASSES
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
 from jobs.models.job import CopyJobQuerySet
@@ -136,7 +136,8 @@ class JobFilter(FilterSet):
         super().__init__(kept, CopyJob.objects.all())
         self.given = kept
         for field in self.form.fields.values():
-            look = CLASSES.get(type(field.widget), "form-control")
+            select = isinstance(field.widget, Select)
+            look = "form-select" if select else "form-control"
             field.widget.attrs["class"] = f"{look} filter-choice"
 
     # --- What matches ---------------------------------------------------------------

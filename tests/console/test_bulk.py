@@ -340,6 +340,15 @@ def test_hostile_names_are_text(olga: User, host: Host, name: str) -> None:
         assert "<img src=x" not in page
 
 
+def test_a_name_turns_no_sentence_around(olga: User, host: Host) -> None:
+    jobs = [
+        job_in(State.MIRRORING, add_disk(add_domain(host, name)))
+        for name in ("\u202egnp.exe", "plain")
+    ]
+    page = text_of(signed_in(olga).get(BULK, chosen("pivot", jobs)))
+    assert "\u2068\u202egnp.exe\u2069 (vda) and plain (vda) will run" in page
+
+
 def test_words() -> None:
     assert some(["a"]) == "a"
     assert some(["a", "b"]) == "a and b"
