@@ -2,6 +2,7 @@
 
     what dies or meddles                      where, and on which hosts and database
     processes, Redis, the database            test_processes (both databases)
+    two of everything                         test_two_of_everything (both databases)
     an older release with jobs in flight      test_versions (both databases)
     libvirt's daemon, guests                  test_hypervisor (alder, birch; SQLite)
     the daemon in the moment of a pivot       test_hypervisor_lost (cedar; SQLite)
