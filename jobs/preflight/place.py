@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.hypervisor import DestinationError, Evidence, Use, check
+from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Leftover
 from jobs.models.domain import in_use
 from jobs.preflight.case import DEVICE_POOLS, FILE_POOLS, Case
@@ -77,9 +78,13 @@ def _users(case: Case) -> list[Disk]:
 def _promised(case: Case) -> CopyJob | None:
     """The active job that writes, or is about to write, to the same place.
 
-    Pools of one name are on many hosts; a path may be shared storage.
+    Pools of one name are on many hosts; a path may be shared storage. Of two jobs that
+    wait for their start the older one wins: else each would make way for the other.
     """
-    jobs = CopyJob.objects.active().exclude(pk=case.request.job)
+    own = case.request.job
+    jobs = CopyJob.objects.active().exclude(pk=own)
+    if own:
+        jobs = jobs.exclude(pk__gt=own, state__in=(State.REQUESTED, State.QUEUED))
     for job in jobs.filter(destination__in=case.locations):
         same_name_only = job.destination_kind == "volume" and not job.created_volume
         if job.host_id == case.host.pk or not same_name_only:

@@ -122,6 +122,16 @@ def test_promised_to_a_job(disk: Disk, olga: User) -> None:
     assert level_of_free(disk) == Level.PASS
 
 
+def test_of_two_jobs_that_wait_the_older_one_wins(disk: Disk, olga: User) -> None:
+    """Asked for at the same moment, neither saw the other."""
+    younger = actions.request_copy(request(disk), actor_of(olga))
+    older = -1  # any number below the other one
+    assert level_of_free(disk, job=older) == Level.PASS
+    assert level_of_free(disk, job=younger.pk + 1) == Level.STOP
+    CopyJob.objects.update(state="starting")
+    assert level_of_free(disk, job=older) == Level.STOP
+
+
 def test_pools_of_one_name_on_two_hosts(
     disk: Disk, elsewhere: Disk, olga: User
 ) -> None:
