@@ -118,6 +118,8 @@ if _database["ENGINE"].endswith("sqlite3"):
 elif _database["ENGINE"].endswith("postgresql"):
     # A thread that waits for a hypervisor keeps its connection, so there must be one
     # for each thread of a worker.
+    # A restarted server leaves dead connections in the pool; each would fail a request.
+    _database["CONN_HEALTH_CHECKS"] = True
     _pool = {"min_size": 1, "max_size": env.int("BLOCKCOPY_DATABASE_CONNECTIONS", 20)}
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
 else:

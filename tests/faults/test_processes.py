@@ -124,6 +124,8 @@ def database_killed(console: Console, row: Row) -> None:
     row.thaw()
     console.postgres.kill()
     console.postgres.start()
+    # Connections that died with it are handed to nobody.
+    assert [console.olga.get("/jobs/")[0] for _ in range(3)] == [200, 200, 200]
 
 
 @pytest.mark.parametrize("name", ROWS)
