@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 from kombu.entity import Queue
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, QoS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "blockcopy_web.settings")
 
@@ -20,6 +20,22 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "blockcopy_web.settings")
 # was just lost that ends in an AttributeError, and the worker with it. Nothing needs to
 # be given back: the tick asks again.
 Channel.do_restore = False
+
+
+class Acknowledging(QoS):
+    """Acknowledges nothing any more on a channel that was closed meanwhile.
+
+    When Redis is lost while a task waits for a thread, kombu tries to, ends in an
+    AttributeError that it does not expect, and the worker takes no task any more.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """Tell Redis that a message was taken, if it is the Redis that gave it."""
+        if self.channel.connection is not None:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+
+
+Channel.QoS = Acknowledging
 
 ENGINE_QUEUE = "engine"
 
