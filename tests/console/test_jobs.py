@@ -203,6 +203,7 @@ def test_pages(olga: User, host: Host) -> None:
 def test_more_jobs_take_no_more_queries(olga: User, host: Host) -> None:
     client = signed_in(olga)
     many_jobs(host, State.COPYING, 2)
+    many_jobs(host, State.MIRRORING, 1)
     few = queries_of(client, reverse("jobs"))
     many_jobs(host, State.MIRRORING, 20)
     assert queries_of(client, reverse("jobs")) == few <= 15
