@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from lab.guest import MIB, Guest
 from lab.host import PrivateHost
 from lab.nbd import NbdServer
@@ -118,8 +120,7 @@ class Parking:
         jobs, server = self._under_way(), self._server()
         server.freeze()
         row = Row(self.console, jobs, {}, server)
-        jobs["starting"] = self._copy_to_server(self._free(jobs), server)
-        self.console.wait_for({jobs["starting"]: "starting"})
+        jobs["starting"] = self._starting(self._free(jobs), server)
         self.guests[0].host.freeze()
         try:
             for state, verb in ENDINGS.items():
@@ -217,6 +218,25 @@ class Parking:
         image.touch()
         os.truncate(image, SIZE)
         return self.ends.enter_context(NbdServer(directory, image, export="copy"))
+
+    def _starting(self, guest: Guest, server: NbdServer) -> int:
+        """A copy whose start hangs.
+
+        Asked for again where the host was too slow to tell the form what to accept.
+        """
+        for _ in range(5):
+            job = self._copy_to_server(guest, server)
+            if self._begins(job):
+                return job
+        pytest.fail(str(self.console.story(job)))
+
+    def _begins(self, job: int) -> bool:
+        """Whether a start is under way, rather than refused."""
+        seen = wait_until(
+            lambda: {"starting", "failed"} & {*self.console.states(job)},
+            lambda: self.console.story(job),
+        )
+        return "starting" in seen
 
     def _copy_to_server(self, guest: Guest, server: NbdServer) -> int:
         job = self.console.olga.copy(
