@@ -18,6 +18,12 @@ from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_jo
 from tests.console.rows import text_of
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host answers here."""
+    monkeypatch.setattr("jobs.console.views.copy_several.ANSWER_SECONDS", 0)
+
+
 @pytest.fixture
 def disks(disk: Disk, pool: StoragePool) -> list[Disk]:
     """Two disks of one domain, on a host with a pool."""
