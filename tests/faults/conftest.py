@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def console(
     with running_console(
         directory, host, database=request.param, durable=durable
     ) as console:
+        console.promises.since = datetime.now(UTC)
         console.promises.idle = [g.name for g in rack if g.name.startswith("idle")]
         yield console
         console.must_be_kept(chain=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from lab.calls import calls_of
 from lab.guest import GuestLog
@@ -31,6 +32,7 @@ class Promises:
     `unseen`: destinations of which nothing is expected, such as damaged ones.
     `retries`: how many pivots may have been called once more because whoever called
     was killed or cut off before the answer; the host carries out one of them.
+    `since`: when the console began, on a host that an earlier one worked on.
     `harmed`: names of domains that may have seen errors (a full disk of their own).
     """
 
@@ -43,6 +45,7 @@ class Promises:
     unseen: Collection[str] = ()
     harmed: Collection[str] = ()
     retries: int = 0
+    since: datetime = datetime.min.replace(tzinfo=UTC)
 
     def rows(self) -> Database:
         """What the database says now."""
@@ -91,7 +94,7 @@ class Promises:
     def _acts(self, database: Database) -> Iterator[Broken]:
         yield from acts.judge(database, self.asked, undisturbed=self.undisturbed)
         for host in self.hosts if self.undisturbed else ():
-            calls = calls_of(host) or ()
+            calls = [call for call in calls_of(host) or () if call.at >= self.since]
             yield from acts.judge_calls(database, host.name, calls, self.retries)
 
     def _guests(self) -> Iterator[Broken]:
