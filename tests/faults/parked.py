@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,7 +21,7 @@ from lab.guest import MIB, Guest
 from lab.host import PrivateHost
 from lab.nbd import NbdServer
 from tests.faults.kit import Console, make_guest, wait_until
-from tests.faults.operator import Operator
+from tests.faults.operator import Answered, Operator
 from tests.promises.hosts import look
 
 ENDINGS = {"pivoting": "pivot", "finishing": "finish", "cancelling": "cancel"}
@@ -123,9 +123,9 @@ class Parking:
         jobs["starting"] = self._starting(self._free(jobs), server)
         self.guests[0].host.freeze()
         try:
+            jobs["queued"] = self._queued(self._free(jobs))
             for state, verb in ENDINGS.items():
                 self.console.olga.act(jobs[state], verb)
-            jobs["queued"] = self.copy(self._free(jobs))
             row.guests |= {state: self._of[job] for state, job in jobs.items()}
             states = row.states()
             assert states == {state: state for state in jobs}, states
@@ -229,6 +229,16 @@ class Parking:
             if self._begins(job):
                 return job
         pytest.fail(str(self.console.story(job)))
+
+    def _queued(self, guest: Guest) -> int:
+        """A copy that waits for the host, which is frozen.
+
+        Asked for again where the form has heard already that the host is silent.
+        """
+        for _ in range(5):
+            with suppress(Answered):
+                return self.copy(guest)
+        return self.copy(guest)
 
     def _begins(self, job: int) -> bool:
         """Whether a start is under way, rather than refused."""

@@ -16,6 +16,8 @@ from tests.promises.hosts import look
 from tests.promises.kinds import Broken, Kind
 from tests.promises.rows import Database, read
 
+EVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass
 class Promises:
@@ -45,7 +47,7 @@ class Promises:
     unseen: Collection[str] = ()
     harmed: Collection[str] = ()
     retries: int = 0
-    since: datetime = datetime.min.replace(tzinfo=UTC)
+    since: datetime = EVER
 
     def rows(self) -> Database:
         """What the database says now."""
