@@ -15,6 +15,8 @@ from django.db import connection, transaction
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.test import Client, TransactionTestCase
 from django.utils import timezone
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from jobs import live
 from jobs.actor import Actor
@@ -24,6 +26,12 @@ from jobs.roles import ADMINISTRATOR, OPERATOR, VIEWER
 from lab.redis import PrivateRedis
 
 PASSWORD = "correct horse battery"
+
+# No example fails for being slow: on a busy machine any of them is, at times.
+examples.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+examples.load_profile("patient")
 
 # --- The database ------------------------------------------------------------------
 

@@ -287,8 +287,7 @@ def _edit(log: list[Entry], at: int, other: int) -> int:
 @pytest.mark.parametrize("change", [_drop, _double, _swap, _edit])
 @examples(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_change_is_found_at_its_place(

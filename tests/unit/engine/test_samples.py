@@ -129,7 +129,7 @@ def test_as_many_as_there_may_be_stay() -> None:
     assert samples.to_thin(every(10, samples.MOST)) == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 300), st.integers(0, samples.MOST), st.randoms())
 def test_thinned_samples_are_few(more: int, ready: int, chance: Random) -> None:
     times = [NOON]
