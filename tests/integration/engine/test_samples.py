@@ -41,9 +41,9 @@ def test_what_the_guest_writes_and_the_mirror_carries(
     last = new_sample()
     assert last.written is not None
     assert last.written > first.written
+    # Two writes to one place may be carried as one, so no more than this is so.
     assert last.current > first.current
-    # Each write dirties a granule at least, so the mirror carries no less.
-    assert last.end - first.end >= last.written - first.written > 0
+    assert last.end > first.end
     job = CopyJob.objects.get(pk=job.pk)
     assert samples.ready_ends([job])[job.pk] <= last.end
     actions.perform(actions.CANCEL, job, actor_of(olga))
