@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
+from lab.cell import LabError
 from lab.guest import MIB, Guest
 from lab.host import PrivateHost
 from tests.faults.kit import NEVER_READY, make_guest, wait_until
@@ -153,7 +155,9 @@ UNHARMED: dict[str, Harm] = {
 
 
 def by_monitor(guest: Guest, command: str) -> None:
-    guest.host.virsh("qemu-monitor-command", guest.name, "--hmp", command)
+    """Its QEMU may be gone before it has answered."""
+    with suppress(LabError):
+        guest.host.virsh("qemu-monitor-command", guest.name, "--hmp", command)
 
 
 def stop(guest: Guest) -> None:
