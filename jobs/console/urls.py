@@ -16,6 +16,7 @@ from jobs.console.views import (
     leftovers,
     overview,
     stream,
+    styleguide,
     verbs,
     views,
 )
@@ -47,6 +48,7 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit.audit, name="audit"),
     path("audit/export/<slug:form>/", audit.export, name="audit-export"),
     path("stream/", stream.stream, name="stream"),
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", account.SignOut.as_view(), name="logout"),
     path("preferences/", account.preferences, name="preferences"),
