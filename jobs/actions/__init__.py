@@ -22,6 +22,12 @@ from jobs.actions.bulk import (
     Told,
     perform_each,
 )
+from jobs.actions.confirming import (
+    to_type_for_many,
+    to_type_for_removals,
+    to_type_for_verb,
+    typing_error,
+)
 from jobs.actions.copies import ask_check, request_copy
 from jobs.actions.hosts import save_host, sync_host, test_host
 from jobs.actions.leftovers import (
@@ -96,6 +102,10 @@ __all__ = [
     "stranger_why_not",
     "sync_host",
     "test_host",
+    "to_type_for_many",
+    "to_type_for_removals",
+    "to_type_for_verb",
+    "typing_error",
     "withdraw_removal",
     "withdrawal_why_not",
 ]

@@ -12,6 +12,7 @@ from jobs.audit import Outcome
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
 from jobs.models.job import claim_of
+from jobs.names import alone
 from jobs.transition import tell
 
 ADOPT_PERMISSION = "jobs.start_copyjob"
@@ -59,12 +60,12 @@ def stranger_why_not(
 
 def adoption_consequence(disk: Disk) -> str:
     """Say what adopting the copy on `disk` will lead to."""
-    name = disk.domain.name
+    name = alone(disk.domain.name)
     return (
-        f"The copy of {disk.target} of {name} to {disk.mirror} becomes a job of this "
-        f"console. Nothing changes on {disk.domain.host}: {name} stays on "
-        f"{disk.source} until a person pivots, finishes or cancels. Whoever began the "
-        "copy elsewhere can still end it there."
+        f"The copy of {disk.target} of {name} to {alone(disk.mirror)} becomes a job of "
+        f"this console. Nothing changes on {disk.domain.host}: {name} stays on "
+        f"{alone(disk.source)} until a person pivots, finishes or cancels. Whoever "
+        "began the copy elsewhere can still end it there."
     )
 
 

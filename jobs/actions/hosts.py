@@ -82,6 +82,7 @@ _HOST_FIELDS = [
     "mode",
     "socket",
     "enabled",
+    "production",
 ]
 
 

@@ -11,6 +11,7 @@ from jobs.actor import Actor
 from jobs.audit import Outcome
 from jobs.leftovers import uses_of
 from jobs.models import Host, Leftover
+from jobs.names import alone
 from jobs.transition import tell
 from jobs.units import bytes_text
 
@@ -32,8 +33,8 @@ def removal_consequence(leftover: Leftover) -> str:
         filter(
             None,
             [
-                f"{leftover.location}{size} is deleted on {leftover.host_name} for "
-                "good.",
+                f"{alone(leftover.location)}{size} is deleted on {leftover.host_name} "
+                "for good.",
                 _WHAT_IS_LOST[Leftover.Kind(leftover.kind)],
                 "Before that every host is asked once more: if anything uses it, or "
                 "one host does not answer, nothing is deleted.",

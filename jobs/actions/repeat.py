@@ -9,6 +9,7 @@ from jobs.actions.refusal import must
 from jobs.actor import Actor
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
+from jobs.names import alone
 from jobs.preflight import CopyRequest, Level, preflight, request_of
 from jobs.transition import tell
 
@@ -65,8 +66,8 @@ def _obstacle(request: CopyRequest) -> str:
 def repeat_consequence(job: CopyJob) -> str:
     """Say what repeating `job` will lead to."""
     return (
-        f"{job.disk} of {job.domain_name} is copied from {job.source} to "
-        f"{job.destination} as job {job.pk} asked; when ready: "
+        f"{job.disk} of {alone(job.domain_name)} is copied from {alone(job.source)} to "
+        f"{alone(job.destination)} as job {job.pk} asked; when ready: "
         f"{job.get_when_ready_display()}. The host is looked into again first."
     )
 

@@ -20,6 +20,7 @@ from jobs.audit import Outcome
 from jobs.hypervisor import InvalidOption, check_bandwidth
 from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob
+from jobs.names import alone
 from jobs.outcome import without_stale_evidence
 from jobs.preflight import Finding, Level
 from jobs.transition import move, tell
@@ -53,9 +54,10 @@ class Verb:
 
 
 def _pivot_consequence(job: CopyJob) -> str:
+    source = alone(job.source) if job.source else "of the disk"
     return (
-        f"{job.domain_name} will run from {job.destination}. The old file "
-        f"{job.source or 'of the disk'} stays on {job.host_name} and goes stale."
+        f"{alone(job.domain_name)} will run from {alone(job.destination)}. The old "
+        f"file {source} stays on {job.host_name} and goes stale."
     )
 
 
@@ -66,9 +68,10 @@ def _finish_consequence(job: CopyJob) -> str:
             "with the guest's file systems frozen if its agent answers, as after a "
             "power cut if not"
         )
+    source = alone(job.source) if job.source else "its source"
     return (
-        f"The mirror ends. {job.domain_name} stays on {job.source or 'its source'}; "
-        f"{job.destination} is kept as it is at that moment, {like}."
+        f"The mirror ends. {alone(job.domain_name)} stays on {source}; "
+        f"{alone(job.destination)} is kept as it is at that moment, {like}."
     )
 
 
@@ -76,8 +79,9 @@ def _cancel_consequence(job: CopyJob) -> str:
     if job.libvirt_id is None:
         return "The request is withdrawn. Nothing was started on the host."
     return (
-        f"The copy ends. {job.domain_name} stays on {job.source}; what was written to "
-        f"{job.destination} stays on {job.host_name} and can't be relied on."
+        f"The copy ends. {alone(job.domain_name)} stays on {alone(job.source)}; what "
+        f"was written to {alone(job.destination)} stays on {job.host_name} and can't "
+        "be relied on."
     )
 
 
@@ -121,6 +125,11 @@ SPEED_PERMISSION = "jobs.speed_copyjob"
 SPEED_STATES = frozenset({State.COPYING, State.MIRRORING})
 
 
+def never_started(job: CopyJob) -> bool:
+    """Tell whether nothing was asked of the host yet."""
+    return job.state in (State.REQUESTED, State.QUEUED)
+
+
 def perform(
     verb: Verb,
     job: CopyJob,
@@ -137,10 +146,10 @@ def perform(
     the audit log.
     """
     must(actor, verb.permission, verb.name, job, verb.why_not(job, actor), reason)
-    never_started = job.state in (State.REQUESTED, State.QUEUED)
-    intended = State.CANCELLED if never_started else verb.intended
+    withdrawn = never_started(job)
+    intended = State.CANCELLED if withdrawn else verb.intended
     ending: dict[str, Any] = {
-        "ended_at" if never_started else "ending_at": timezone.now(),
+        "ended_at" if withdrawn else "ending_at": timezone.now(),
         "refusals": 0,
         **without_stale_evidence(job),
     }
@@ -154,7 +163,7 @@ def perform(
         actor=actor,
         audited={
             "action": verb.name,
-            "outcome": Outcome.DONE if never_started else Outcome.ASKED,
+            "outcome": Outcome.DONE if withdrawn else Outcome.ASKED,
             "intent": intent,
             "reason": reason,
         },
@@ -171,7 +180,7 @@ def perform(
             ),
             reason,
         )
-    if not never_started:
+    if not withdrawn:
         dispatch.call(job)
 
 

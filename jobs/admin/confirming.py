@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from jobs.actions import ActionError
+from jobs.actions import ActionError, typing_error
 from jobs.actor import Actor
 from jobs.admin.base import ReadOnlyAdmin, actor_of
 
@@ -32,6 +32,8 @@ class Act:
     perform: Callable[[Any, Actor, str], object]
     asked_for: str
     needs_reason: bool = False
+    # What is to be typed before it is done to these rows; "" for nothing.
+    to_type: Callable[[list[Any]], str] = lambda _: ""
 
 
 class ConfirmingAdmin(ReadOnlyAdmin):
@@ -42,8 +44,7 @@ class ConfirmingAdmin(ReadOnlyAdmin):
     ) -> HttpResponse | None:
         """Ask for the confirmation; once it was given, act on each row."""
         if "confirmed" in request.POST:
-            self._perform(request, act)
-            return None
+            return self._perform(request, act)
         chosen = list(rows[: AT_ONCE + 1])
         if len(chosen) > AT_ONCE:
             what = self.opts.verbose_name_plural
@@ -53,26 +54,30 @@ class ConfirmingAdmin(ReadOnlyAdmin):
         return self._ask(request, act, chosen)
 
     def _ask(
-        self, request: HttpRequest, act: Act, rows: list[Model]
+        self, request: HttpRequest, act: Act, rows: list[Model], wrong: str = ""
     ) -> TemplateResponse:
         actor = actor_of(request)
         refused = {row: why for row in rows if (why := act.why_not(row, actor))}
+        possible = [row for row in rows if row not in refused]
         context = {
             **self.admin_site.each_context(request),
             "title": f"{act.label}: are you sure?",
             "opts": self.opts,
             "media": self.media,
             "act": act,
-            "possible": {
-                row: act.consequence(row) for row in rows if row not in refused
-            },
+            "possible": {row: act.consequence(row) for row in possible},
             "refused": refused,
             "checkbox": ACTION_CHECKBOX_NAME,
             "reason_max": REASON_MAX,
+            "to_type": act.to_type(possible),
+            "typed": request.POST,
+            "wrong": wrong,
         }
-        return TemplateResponse(request, "admin/jobs/confirm_act.html", context)
+        template = "admin/jobs/confirm_act.html"
+        status = 422 if wrong else 200
+        return TemplateResponse(request, template, context, status=status)
 
-    def _perform(self, request: HttpRequest, act: Act) -> None:
+    def _perform(self, request: HttpRequest, act: Act) -> HttpResponse | None:
         """Act on the confirmed rows, by number: the list's filters may no longer let
         a row through that has changed since."""
         confirmed = request.POST.getlist(ACTION_CHECKBOX_NAME)[:AT_ONCE]
@@ -80,9 +85,13 @@ class ConfirmingAdmin(ReadOnlyAdmin):
         if act.needs_reason and not reason:
             told = "Say why; it goes into the audit log. Nothing was done."
             self.message_user(request, told, messages.ERROR)
-            return
-        rows = self.model._default_manager.select_related("host__site")
-        for row in rows.filter(pk__in=confirmed).order_by("pk"):
+            return None
+        found = self.model._default_manager.select_related("host__site")
+        rows = list(found.filter(pk__in=confirmed).order_by("pk"))
+        wrong = typing_error(act.to_type(rows), request.POST.get("typed", ""))
+        if wrong:
+            return self._ask(request, act, rows, wrong)
+        for row in rows:
             try:
                 act.perform(row, actor_of(request), reason)
             except ActionError as error:
@@ -91,3 +100,4 @@ class ConfirmingAdmin(ReadOnlyAdmin):
             else:
                 told = f"{row}: {act.asked_for}"
                 self.message_user(request, told, messages.SUCCESS)
+        return None

@@ -182,6 +182,7 @@ class CopyJobAdmin(ConfirmingAdmin):
             consequence=verb.consequence,
             perform=partial(actions.perform, verb),
             asked_for=f"{verb.name} was asked for.",
+            to_type=partial(actions.to_type_for_many, actions.BULK_ACTS[verb.name]),
         )
         return self.confirm(request, act, jobs)
 

@@ -38,8 +38,8 @@ class HostForm(forms.ModelForm[Host]):
     class Meta:
         model = Host
         fields = (
-            *("name", "site", "enabled", "transport", "host_name", "port", "user"),
-            *("socket", "mode"),
+            *("name", "site", "enabled", "production", "transport", "host_name"),
+            *("port", "user", "socket", "mode"),
         )
 
 
@@ -56,15 +56,15 @@ class HostAdmin(AuditedAdmin):
 
     form = HostForm
     list_display = [
-        *("name", "site", "transport", "where", "enabled", "answers"),
-        *("last_seen_at", "listener"),
+        *("name", "site", "transport", "where", "enabled", "production"),
+        *("answers", "last_seen_at", "listener"),
     ]
-    list_filter = ["site", "transport", "enabled"]
+    list_filter = ["site", "transport", "enabled", "production"]
     list_select_related = ["site"]
     search_fields = ["name", "host_name", "reported_name", "uuid"]
     actions = ["test_connection", "sync_now"]
     fieldsets = [
-        (None, {"fields": ["name", "site", "enabled", "reason"]}),
+        (None, {"fields": ["name", "site", "enabled", "production", "reason"]}),
         (
             "Address",
             {

@@ -12,6 +12,7 @@ from jobs.actions import (
     removal_consequence,
     removal_why_not,
     remove_leftover,
+    to_type_for_removals,
     withdraw_removal,
     withdrawal_why_not,
 )
@@ -28,6 +29,7 @@ REMOVE = Act(
     perform=remove_leftover,
     asked_for="its removal was asked for.",
     needs_reason=True,
+    to_type=to_type_for_removals,
 )
 WITHDRAW = Act(
     name="withdraw",

@@ -1,4 +1,4 @@
-"""`blockcopy host …`: add, list, show, sync, test."""
+"""`blockcopy host …`: add, edit, list, show, sync, test."""
 
 from __future__ import annotations
 
@@ -35,12 +35,39 @@ def add(call: Call) -> Answer:
         mode=given.mode,
         socket=given.socket,
         enabled=not given.disabled,
+        production=given.production,
     )
+    _save(host, call)
+    return Answer(host_record(host), f"Host {host} was added.")
+
+
+def edit(call: Call) -> Answer:
+    """Change what is given of a host; another transport empties the address first."""
+    given = call.options
+    host = find.host(given.host)
+    if given.transport not in (None, host.transport):
+        host.host_name = host.user = host.socket = ""
+        host.port = None
+    for name in _EDITABLE:
+        if (value := getattr(given, name)) is not None:
+            setattr(host, name, value)
+    if given.site is not None:
+        host.site = find.site(given.site)
+    _save(host, call)
+    return Answer(host_record(host), f"Host {host} was changed.")
+
+
+_EDITABLE = (
+    *("name", "transport", "host_name", "port", "user", "mode", "socket"),
+    *("enabled", "production"),
+)
+
+
+def _save(host: Host, call: Call) -> None:
     try:
-        actions.save_host(host, call.actor, given.reason)
+        actions.save_host(host, call.actor, call.options.reason)
     except ValidationError as error:
         raise Failure(_what_is_wrong(error)) from error
-    return Answer(host_record(host), f"Host {host} was added.")
 
 
 def _what_is_wrong(error: ValidationError) -> str:

@@ -125,15 +125,17 @@ def _add_timeout(
 def _add_host_commands(acts: Subparsers) -> None:
     add = _leaf(acts, "add", hosts.add)
     add.add_argument("name")
-    add.add_argument("--transport", choices=Host.Transport.values, required=True)
-    add.add_argument("--host-name", default="", help="for ssh and tls")
-    add.add_argument("--port", type=int, help="for ssh and tls")
-    add.add_argument("--user", default="", help="for ssh: the account on the host")
-    add.add_argument("--mode", choices=Host.Mode.values, default=Host.Mode.SYSTEM.value)
-    add.add_argument("--socket", default="", help="for socket: its path")
-    add.add_argument("--site", default="default", help="a site that exists")
+    _add_host_fields(add, new=True)
     add.add_argument("--disabled", action="store_true", help="do not look at it yet")
+    add.add_argument("--production", action="store_true", help=_PRODUCTION)
     _add_reason(add)
+    edit = _leaf(acts, "edit", hosts.edit)
+    edit.add_argument("host")
+    edit.add_argument("--name", help="call it so from now on")
+    _add_host_fields(edit, new=False)
+    for name, what in (("enabled", "look at it"), ("production", _PRODUCTION)):
+        edit.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=what)
+    _add_reason(edit)
     _leaf(acts, "list", hosts.list_all)
     _leaf(acts, "show", hosts.show).add_argument("host")
     for name, command, until in (
@@ -143,6 +145,23 @@ def _add_host_commands(acts: Subparsers) -> None:
         leaf = _leaf(acts, name, command)
         leaf.add_argument("host")
         _add_wait(leaf, until)
+
+
+_PRODUCTION = "pages ask for the domain's name before a copy on it is ended"
+
+
+def _add_host_fields(leaf: CommandParser, *, new: bool) -> None:
+    """Add the fields of an address; those not given to a host that is there stay."""
+    nothing = "" if new else None
+    mode = Host.Mode.SYSTEM.value if new else None
+    site = "default" if new else None
+    leaf.add_argument("--transport", choices=Host.Transport.values, required=new)
+    leaf.add_argument("--host-name", default=nothing, help="for ssh and tls")
+    leaf.add_argument("--port", type=int, help="for ssh and tls")
+    leaf.add_argument("--user", default=nothing, help="for ssh: the account there")
+    leaf.add_argument("--mode", choices=Host.Mode.values, default=mode)
+    leaf.add_argument("--socket", default=nothing, help="for socket: its path")
+    leaf.add_argument("--site", default=site, help="a site that exists")
 
 
 def _add_domain_commands(acts: Subparsers) -> None:

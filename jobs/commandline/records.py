@@ -52,6 +52,7 @@ def host_record(host: Host) -> Record:
         "site": host.site.name,
         **{name: getattr(host, name) for name in _ADDRESS},
         "enabled": host.enabled,
+        "production": host.production,
         "reachable": host.reachable,
         "last_seen_at": when(host.last_seen_at),
         "synced_at": when(host.synced_at),

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.actions import RETRY, SPEED, BulkAct
+from jobs.actions import RETRY, SPEED, BulkAct, to_type_for_many
 from jobs.actor import Actor
 from jobs.models import CopyJob
-
-# Names in a sentence before it says "and 7 more".
-MOST_NAMES = 4
-# Characters of a name in a sentence; the rows below have it whole.
-LONG = 60
+from jobs.names import short, some
 
 _SENTENCES = {
     "pivot": "{names} will run from their destinations. The {count} old files stay on "
@@ -52,14 +48,14 @@ class Plan:
         hosts = list(dict.fromkeys(job.host_name for job in self.able))
         return _SENTENCES[self.act.name].format(
             count=len(self.able),
-            names=some([f"{alone(job.domain_name)} ({job.disk})" for job in self.able]),
+            names=some([f"{short(job.domain_name)} ({job.disk})" for job in self.able]),
             hosts=some(hosts),
         )
 
     @property
-    def must_type(self) -> str:
-        """What is to be typed before it is done: the number of jobs; "" for one."""
-        return str(len(self.able)) if len(self.able) > 1 else ""
+    def to_type(self) -> str:
+        """What is to be typed before it is done; "" for nothing."""
+        return to_type_for_many(self.act, self.able)
 
     @property
     def refusals(self) -> list[tuple[CopyJob, str]]:
@@ -79,23 +75,6 @@ def plan_of(act: BulkAct, jobs: Iterable[CopyJob], actor: Actor) -> Plan:
         else:
             able.append(job)
     return Plan(act, able, unable)
-
-
-def alone(name: str) -> str:
-    """Return a name, cut if it is very long, that turns nothing around it.
-
-    A name written from right to left, or one that only says so, would turn the rest
-    of the sentence around: it is put between Unicode's isolates.
-    """
-    short = name if len(name) <= LONG else f"{name[:LONG]}…"
-    return short if name.isascii() else f"\u2068{short}\u2069"
-
-
-def some(names: list[str]) -> str:
-    """Return names as in a sentence: "a", "a and b", "a, b, c, d and 7 more"."""
-    if len(names) > MOST_NAMES:
-        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def numbers(text: str, most: int) -> list[int]:

@@ -46,7 +46,7 @@ class HostForm(ModelFormOfHost):
         model = Host
         fields = (
             *("name", "site", "transport", "host_name", "port", "user"),
-            *("socket", "mode", "enabled"),
+            *("socket", "mode", "enabled", "production"),
         )
         widgets = {"mode": forms.RadioSelect}
 

@@ -21,6 +21,7 @@ from jobs.hypervisor import (
 )
 from jobs.lifecycle import WhenReady
 from jobs.models import Host, StoragePool
+from jobs.names import alone
 from jobs.preflight import CopyRequest
 from jobs.units import bandwidth_text, bytes_text
 
@@ -73,17 +74,18 @@ def _pool_of(destination: Destination, pools: list[StoragePool]) -> StoragePool 
 
 def consequence(request: CopyRequest) -> str:
     """Say in one or two sentences what starting the copy will lead to."""
-    disk, where = request.disk, place(request.destination) or "the destination"
-    name = disk.domain.name
+    disk = request.disk
+    name, source = alone(disk.domain.name), alone(disk.source)
+    where = alone(place(request.destination)) or "the destination"
     size = f" ({bytes_text(disk.capacity)})" if disk.capacity else ""
     begins = f"{name} keeps running while {disk.target}{size} is copied to {where}"
     if request.destination.kind == "volume":
-        volume = request.destination.volume
+        volume = alone(request.destination.volume)
         begins = f"The volume {volume} is made for it, then {begins}"
     if request.when_ready == WhenReady.PIVOT:
         return (
             f"{begins}. As soon as both sides are in sync, {name} runs from {where} "
-            f"without anybody asked; {disk.source} stays and goes stale."
+            f"without anybody asked; {source} stays and goes stale."
         )
     if request.when_ready == WhenReady.FINISH:
         frozen = (
@@ -93,11 +95,11 @@ def consequence(request: CopyRequest) -> str:
         )
         return (
             f"{begins}. As soon as both sides are in sync the mirror ends: {name} "
-            f"stays on {disk.source}, and {where} is kept as it is at that moment, "
+            f"stays on {source}, and {where} is kept as it is at that moment, "
             f"{frozen}."
         )
     return (
-        f"{begins}, then mirrored. {name} stays on {disk.source} until a person "
+        f"{begins}, then mirrored. {name} stays on {source} until a person "
         "pivots, finishes or cancels."
     )
 

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from jobs.hypervisor import Address, AddressError, AddressPolicy, validate
 
@@ -80,6 +81,14 @@ class Host(models.Model):
     )
     enabled = models.BooleanField(
         default=True, help_text="A disabled host is not looked at."
+    )
+
+    production = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Ending a copy on it, or removing what one left, is confirmed by typing "
+            "the domain’s name."
+        ),
     )
 
     # What the host said, and when.

@@ -12,7 +12,7 @@ from django.urls import reverse
 from jobs.actor import SYSTEM
 from jobs.admin.confirming import AT_ONCE
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Leftover
+from jobs.models import AuditEntry, CopyJob, Host, Leftover
 from jobs.preflight import Finding, Level, findings_to_json
 from jobs.transition import move
 from tests.conftest import signed_in
@@ -46,7 +46,9 @@ def ask(client: Client, verb: str, *jobs: CopyJob) -> Any:
     )
 
 
-def confirm(client: Client, verb: str, *jobs: CopyJob, query: str = "") -> list[str]:
+def confirm(
+    client: Client, verb: str, *jobs: CopyJob, query: str = "", typed: str = ""
+) -> list[str]:
     response = client.post(
         f"{LIST}{query}",
         {
@@ -54,6 +56,7 @@ def confirm(client: Client, verb: str, *jobs: CopyJob, query: str = "") -> list[
             "_selected_action": [job.pk for job in jobs],
             "confirmed": "yes",
             "reason": " tonight ",
+            "typed": typed,
         },
         follow=True,
     )
@@ -112,12 +115,41 @@ def test_without_any_possible_job_there_is_nothing_to_confirm(
 def test_each_job_has_its_own_message(
     administration: Client, job: CopyJob, copying: CopyJob
 ) -> None:
-    told = confirm(administration, "pivot", job, copying)
+    told = confirm(administration, "pivot", job, copying, typed="web")
 
     assert told[0] == f"{job}: pivot was asked for."
     assert told[1].startswith(f"{copying}: not done.")
     copying.refresh_from_db()
     assert copying.state == State.COPYING
+
+
+@pytest.mark.parametrize("how", ["two jobs", "a host in production"])
+def test_what_would_do_wide_damage_is_typed(
+    administration: Client, job: CopyJob, copying: CopyJob, how: str
+) -> None:
+    Host.objects.update(production=how != "two jobs")
+    jobs = [job, copying] if how == "two jobs" else [job]
+    page = ask(administration, "cancel", *jobs).content.decode()
+    assert "Type <bdi>web</bdi> to confirm" in page
+    fields = {
+        "action": "cancel",
+        "_selected_action": [each.pk for each in jobs],
+        "confirmed": "yes",
+        "reason": "tonight",
+        "typed": "wbe",
+    }
+
+    refused = administration.post(LIST, fields)
+
+    assert refused.status_code == 422
+    again = refused.content.decode()
+    assert "type “web” to confirm." in again
+    assert 'value="wbe"' in again
+    assert 'value="tonight"' in again
+    assert not AuditEntry.objects.filter(action="cancel").exists()
+    assert len(confirm(administration, "cancel", *jobs, typed="web")) == len(jobs)
+    job.refresh_from_db()
+    assert job.state == State.CANCELLING
 
 
 def test_a_job_that_changed_meanwhile_is_told_although_filtered_away(

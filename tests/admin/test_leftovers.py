@@ -56,7 +56,7 @@ def test_a_removal_asks_first_and_says_what_is_lost(
     assert f'value="{leftover.pk}"' in page
     assert f'value="{used.pk}"' not in page
     assert "used by web on alder" in page
-    assert 'maxlength="1000" required' in page
+    assert 'maxlength="1000" value="" required' in page
     leftover.refresh_from_db()
     assert leftover.removal_asked_at is None
 
@@ -96,6 +96,29 @@ def test_what_came_into_use_meanwhile_is_told_and_stays(
     assert told[0].startswith(f"{leftover}: not done.")
     leftover.refresh_from_db()
     assert leftover.removal_asked_at is None
+
+
+def test_several_are_removed_by_typing_how_many(
+    administration: Client, leftover: Leftover
+) -> None:
+    other = Leftover.objects.get(pk=leftover.pk)
+    other.pk, other.location = None, "/srv/images/other.qcow2"
+    other.save()
+    words = "Type <bdi>remove 2 leftovers</bdi> to confirm"
+    assert words in ask(administration, "remove", leftover, other)
+    fields = {
+        "action": "remove",
+        "_selected_action": [leftover.pk, other.pk],
+        "confirmed": "yes",
+        "reason": "cleaning up",
+        "typed": "remove 3 leftovers",
+    }
+    assert administration.post(LIST, fields).status_code == 422
+    assert not Leftover.objects.to_remove().exists()
+
+    administration.post(LIST, {**fields, "typed": "remove 2 leftovers"})
+
+    assert Leftover.objects.to_remove().count() == 2
 
 
 def test_a_removal_can_be_withdrawn(administration: Client, leftover: Leftover) -> None:

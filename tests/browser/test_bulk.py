@@ -40,7 +40,7 @@ def test_two_are_chosen_and_cancelled_together(
         expect(page.get_by_role("main")).to_contain_text(f"{guest.name} (vda)")
     page.get_by_role("button", name="Cancel 2 jobs").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancel: 2 jobs?")
-    page.get_by_label("Type 2, the number of jobs").fill("2")
+    page.get_by_label("Type cancel 2 jobs to confirm").fill("cancel 2 jobs")
     page.get_by_label("Reason").fill("made room")
     page.get_by_role("button", name="Cancel 2 jobs").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(

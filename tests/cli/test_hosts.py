@@ -101,6 +101,54 @@ def test_a_wrong_command_line_adds_nothing(
     assert not Host.objects.exists()
 
 
+def test_edit_changes_what_is_given(blockcopy: Run, host: Host, site: Site) -> None:
+    far = Site.objects.create(name="far")
+    words = ("--production", "--site", "far", "--reason", "sold", "--json")
+
+    done = blockcopy("host", "edit", "alder", *words)
+
+    assert (done.status, done.json["production"]) == (0, True)
+    host.refresh_from_db()
+    assert (host.production, host.site, host.transport) == (True, far, "local")
+    entry = AuditEntry.objects.get(action="change host")
+    assert entry.intent == "site: default → far, production: False → True"
+    assert entry.reason == "sold"
+    blockcopy("host", "edit", "alder", "--no-production", "--name", "elder")
+    host.refresh_from_db()
+    assert (host.production, host.name) == (False, "elder")
+
+
+def test_edit_to_another_transport_leaves_nothing_of_the_old_one(
+    blockcopy: Run, host: Host
+) -> None:
+    ssh = ("--transport", "ssh", "--host-name", "elm", "--port", "2222", "--user", "x")
+    assert blockcopy("host", "edit", "alder", *ssh).status == 0
+    assert blockcopy("host", "edit", "alder", "--user", "y").status == 0
+    host.refresh_from_db()
+    assert (host.host_name, host.port, host.user) == ("elm", 2222, "y")
+
+    assert blockcopy("host", "edit", "alder", "--transport", "local").status == 0
+
+    host.refresh_from_db()
+    assert (host.host_name, host.port, host.user) == ("", None, "")
+
+
+def test_edit_of_what_is_not_there_or_makes_no_sense(
+    blockcopy: Run, host: Host, olga: User
+) -> None:
+    assert blockcopy("host", "edit", "elm", "--production").status == 1
+    assert "host_name" in blockcopy("host", "edit", "alder", "--transport", "tls").err
+    words = ("host", "edit", "alder", "--production", "--as", "olga")
+    assert blockcopy(*words).status == 1
+    host.refresh_from_db()
+    assert (host.production, host.transport) == (False, "local")
+
+
+def test_a_host_is_added_as_production(blockcopy: Run, db: None) -> None:
+    blockcopy("host", "add", "elm", "--transport", "local", "--production")
+    assert Host.objects.get(name="elm").production
+
+
 def test_only_administrators_add_hosts(
     blockcopy: Run, olga: User, ada: User, db: None
 ) -> None:

@@ -13,9 +13,10 @@ from django.utils.html import escape
 
 from jobs import actions
 from jobs.actions import BULK_ACTS
-from jobs.console.bulk import numbers, some
+from jobs.console.bulk import numbers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
+from jobs.names import some
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
 from tests.console.rows import add_leftover, job_in, many_jobs, text_of
@@ -29,8 +30,8 @@ def of(jobs: list[CopyJob]) -> str:
 
 def told(act: str, jobs: list[CopyJob], **more: Any) -> dict[str, Any]:
     """What the confirmation of `act` on `jobs` posts."""
-    number = {"number": str(len(jobs))} if len(jobs) > 1 else {}
-    return {"act": act, "jobs": of(jobs), **number, **more}
+    typed = {"typed": actions.to_type_for_many(BULK_ACTS[act], jobs)}
+    return {"act": act, "jobs": of(jobs), **typed, **more}
 
 
 def chosen(act: str, jobs: list[CopyJob]) -> dict[str, Any]:
@@ -179,28 +180,57 @@ def test_a_fault_in_one_is_its_answer_and_not_the_end(
     assert states(jobs) == [State.MIRRORING, State.PIVOTING]
 
 
-# --- The number of jobs is typed -----------------------------------------------------
+# --- What is to be done is typed -----------------------------------------------------
 
 
-@pytest.mark.parametrize("number", ["", "3", "two"])
-def test_the_number_is_asked_for(olga: User, host: Host, number: str) -> None:
+@pytest.mark.parametrize("typed", ["", "2", "cancel 3 jobs", "pivot 2 jobs"])
+def test_the_act_and_the_number_are_typed(olga: User, host: Host, typed: str) -> None:
     jobs = many_jobs(host, State.MIRRORING, 2)
-    post = told("cancel", jobs, number=number, reason="made room", left="")
-    answer = signed_in(olga).post(BULK, post)
+    client = signed_in(olga)
+    asked = text_of(client.get(BULK, chosen("cancel", jobs)))
+    assert '<bdi class="to-type">cancel 2 jobs</bdi>' in asked
+    post = told("cancel", jobs, typed=typed, reason="made room", left="")
+    answer = client.post(BULK, post)
     assert answer.status_code == 422
-    assert "Type 2, the number of jobs, to confirm." in text_of(answer)
-    assert 'value="made room"' in text_of(answer)
+    assert "type “cancel 2 jobs” to confirm." in text_of(answer)
+    for kept in ("made room", typed):
+        assert f'value="{kept}"' in text_of(answer)
     assert states(jobs) == [State.MIRRORING] * 2
     assert not acts().exists()
+
+
+def test_for_disks_of_one_domain_its_name_is_typed(olga: User, disk: Disk) -> None:
+    second = add_disk(disk.domain, "vdb")
+    jobs = [job_in(State.MIRRORING, each) for each in (disk, second)]
+    client = signed_in(olga)
+    page = text_of(client.get(BULK, chosen("finish", jobs)))
+    assert '<bdi class="to-type">web</bdi>' in page
+    refused = client.post(BULK, told("finish", jobs, typed="finish 2 jobs"))
+    assert refused.status_code == 422
+    client.post(BULK, told("finish", jobs, typed=" web "))
+    assert states(jobs) == [State.FINISHING] * 2
 
 
 def test_for_one_job_nothing_is_typed(olga: User, host: Host) -> None:
     jobs = many_jobs(host, State.MIRRORING, 1)
     client = signed_in(olga)
     page = text_of(client.get(BULK, chosen("cancel", jobs)))
-    assert 'name="number"' not in page
+    assert 'name="typed"' not in page
     client.post(BULK, told("cancel", jobs))
     assert states(jobs) == [State.CANCELLING]
+
+
+def test_unless_its_host_is_in_production(olga: User, host: Host) -> None:
+    Host.objects.update(production=True)
+    jobs = many_jobs(host, State.MIRRORING, 1)
+    client = signed_in(olga)
+    page = text_of(client.get(BULK, chosen("pivot", jobs)))
+    assert '<bdi class="to-type">guest-0</bdi>' in page
+    assert "alder is marked as production." in page
+    assert client.post(BULK, told("pivot", jobs, typed="")).status_code == 422
+    assert states(jobs) == [State.MIRRORING]
+    client.post(BULK, told("pivot", jobs, typed="guest-0"))
+    assert states(jobs) == [State.PIVOTING]
 
 
 def test_what_was_never_started_is_withdrawn_at_once(olga: User, host: Host) -> None:

@@ -59,6 +59,21 @@ class TestHostForm:
         entry = AuditEntry.objects.get(action="change host")
         assert "transport: local → ssh" in entry.intent
 
+    def test_marks_as_production(self, ada: User, host: Host) -> None:
+        address = reverse("host-edit", args=[host.pk])
+        fields = {"name": "alder", "transport": "local", "mode": "system"}
+        post = {**fields, "site": host.site_id, "enabled": "on", "production": "on"}
+        signed_in(ada).post(address, post)
+        host.refresh_from_db()
+        assert host.production
+        entry = AuditEntry.objects.get(action="change host")
+        assert entry.intent == "production: False → True"
+        for page in ("hosts", "host"):
+            args = [host.pk] if page == "host" else []
+            assert "</svg>production</span>" in text_of(
+                signed_in(ada).get(reverse(page, args=args))
+            )
+
     def test_edit_of_no_host(self, ada: User) -> None:
         assert signed_in(ada).get(reverse("host-edit", args=[1])).status_code == 404
 

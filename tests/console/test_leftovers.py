@@ -193,6 +193,24 @@ class TestRemoving:
         assert again.status_code == 409
         assert "was asked for by ada already" in text_of(again)
 
+    def test_in_production_the_domain_s_name_is_typed(
+        self, ada: User, leftover: Leftover
+    ) -> None:
+        Host.objects.update(production=True)
+        client = signed_in(ada)
+        assert '<bdi class="to-type">web</bdi>' in text_of(client.get(act(leftover)))
+        refused = client.post(act(leftover), {"typed": "wbe", "reason": "no room"})
+        assert refused.status_code == 422
+        assert "type “web” to confirm." in text_of(refused)
+        for kept in ("wbe", "no room"):
+            assert f'value="{kept}"' in text_of(refused)
+        assert not Leftover.objects.to_remove().exists()
+        client.post(act(leftover), {"typed": "web"})
+        assert Leftover.objects.to_remove().exists()
+        assert 'name="typed"' not in text_of(client.get(act(leftover, "withdraw")))
+        client.post(act(leftover, "withdraw"))
+        assert not Leftover.objects.to_remove().exists()
+
     def test_closes_the_dialog(self, ada: User, leftover: Leftover) -> None:
         headers = {"HX-Request": "true"}
         response = signed_in(ada).post(act(leftover), headers=headers)

@@ -13,8 +13,9 @@ from django.utils.html import escape
 
 from jobs.actions import VERBS
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Disk
+from jobs.models import AuditEntry, CopyJob, Disk, Host
 from tests.conftest import signed_in
+from tests.console.fleet_rows import HOSTILE_NAMES
 from tests.console.rows import job_in, text_of
 
 DIALOG = {"HX-Request": "true", "HX-Target": "dialog-body"}
@@ -137,6 +138,102 @@ def test_an_ended_job(olga: User, disk: Disk) -> None:
     answer = signed_in(olga).post(at(job, "cancel"))
     assert answer.status_code == 409
     assert "The job has ended: pivoted." in text_of(answer)
+
+
+# --- On a host in production ---------------------------------------------------------
+
+
+@pytest.fixture
+def production(job: CopyJob) -> CopyJob:
+    """The same job, on a host that is marked as production."""
+    Host.objects.update(production=True)
+    return CopyJob.objects.get(pk=job.pk)
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+@pytest.mark.parametrize("headers", [{}, DIALOG])
+def test_in_production_the_domain_s_name_is_typed(
+    olga: User, production: CopyJob, verb: str, headers: dict[str, str]
+) -> None:
+    client, address = signed_in(olga), at(production, verb)
+    question = text_of(client.get(address, headers=headers))
+    assert 'Type <bdi class="to-type">web</bdi> to confirm' in question
+    assert "alder is marked as production." in question
+    for typed in ("", "Web", "webb"):
+        post = {"typed": typed, "reason": "tonight"}
+        refused = client.post(address, post, headers=headers)
+        assert refused.status_code == 422
+        assert "type “web” to confirm." in text_of(refused)
+        for kept in ("tonight", typed):
+            assert f'value="{kept}"' in text_of(refused)
+        assert ("X-Fragment" in refused) == bool(headers)
+    assert state_of(production) == State.MIRRORING
+    assert not acts().exists()
+    done = client.post(address, {"typed": " web"}, headers=headers)
+    assert done.status_code == (204 if headers else 302)
+    assert state_of(production) == VERBS[verb].intended
+
+
+def test_elsewhere_nothing_is_typed(olga: User, job: CopyJob) -> None:
+    assert 'name="typed"' not in text_of(signed_in(olga).get(at(job)))
+
+
+def test_nor_before_what_reaches_no_host(olga: User, disk: Disk) -> None:
+    Host.objects.update(production=True)
+    job = job_in(State.QUEUED, disk)
+    client = signed_in(olga)
+    assert 'name="typed"' not in text_of(client.get(at(job, "cancel")))
+    client.post(at(job, "cancel"))
+    assert state_of(job) == State.CANCELLED
+
+
+def test_who_may_not_is_told_that_first(victor: User, production: CopyJob) -> None:
+    refused = signed_in(victor).post(at(production), {"typed": "no"})
+    assert refused.status_code == 403
+    assert acts().get().outcome == "refused"
+
+
+def test_a_choice_survives_a_slip(olga: User, production: CopyJob) -> None:
+    CopyJob.objects.update(consistent=True)
+    post = {"typed": "wbe", "asks_consistent": "1"}
+    refused = signed_in(olga).post(at(production, "finish"), post)
+    assert 'name="consistent" checked' not in text_of(refused)
+    post["consistent"] = "on"
+    refused = signed_in(olga).post(at(production, "finish"), post)
+    assert 'name="consistent" checked' in text_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        (HOSTILE_NAMES[0], HOSTILE_NAMES[0]),
+        (HOSTILE_NAMES[1], HOSTILE_NAMES[1]),
+        ("\u202egnp.exe", "gnp.exe"),
+        ("web  🦊 ne\u0301e", "web 🦊 n\u00e9e"),
+        ("\u200b", "6f9619ff-8b86-4011-b42d-00cf4fc964ff"),
+    ],
+)
+def test_any_name_can_be_typed(
+    olga: User, production: CopyJob, name: str, typed: str
+) -> None:
+    CopyJob.objects.update(domain_name=name)
+    client = signed_in(olga)
+    page = client.get(at(production)).content.decode()
+    assert f'<bdi class="to-type">{escape(typed)}</bdi>' in page
+    assert "<img src=x" not in page
+    client.post(at(production), {"typed": typed})
+    assert state_of(production) == State.PIVOTING
+
+
+def test_a_name_turns_no_sentence_around(olga: User, job: CopyJob) -> None:
+    CopyJob.objects.update(
+        domain_name="\u2069\u202egnp.exe", destination="/srv/\u202ea"
+    )
+    client = signed_in(olga)
+    page = text_of(client.get(at(job)))
+    assert "\u2068\u202egnp.exe\u2069 will run from \u2068/srv/\u202ea\u2069." in page
+    done = text_of(client.post(at(job), follow=True))
+    assert "Pivot of vda of \u2068\u202egnp.exe\u2069 was asked for." in done
 
 
 # --- In the dialog -------------------------------------------------------------------

@@ -14,7 +14,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from jobs import actions
-from jobs.actions import BULK_ACTS, MOST_AT_ONCE, SPEED, BulkAct, Told
+from jobs.actions import (
+    BULK_ACTS,
+    MOST_AT_ONCE,
+    SPEED,
+    BulkAct,
+    Told,
+)
 from jobs.actor import from_request
 from jobs.console.bulk import Plan, numbers, plan_of
 from jobs.console.filters import PARAMETERS, JobFilter, in_words
@@ -98,6 +104,8 @@ def _page(
         "left": _joined(one.job for one in plan.unable),
         "words": in_words(wanted),
         "asks_bandwidth": plan.act is SPEED,
+        "to_type": plan.to_type,
+        "host": plan.able[0].host if len(plan.able) == 1 else None,
         **more,
     }
     return render(request, "console/bulk_confirm.html", context, status=status)
@@ -120,11 +128,11 @@ def _perform(request: Request, act: BulkAct) -> HttpResponse:
         return _nothing(request, act, wanted, TOO_MANY)
     if not pks:
         return _nothing(request, act, wanted, NOTHING)
-    bandwidth, errors = _checked(request, act, len(pks))
+    bandwidth, errors = _checked(request, act, _jobs(pks))
     if errors:
         plan = plan_of(act, _jobs(pks + left), actor)
         more = {"wanted": wanted, "all": "all" in told, "count": len(pks + left)}
-        typed = {"typed": told, "errors": errors}
+        typed = {"typed": told, "errors": errors, "typed_error": errors.get("typed")}
         return _page(request, plan, {**more, **typed}, 422)
     reason = told.get("reason", "").strip()[:MOST_REASON]
     answers = actions.perform_each(act, pks, actor, reason, bandwidth=bandwidth)
@@ -145,11 +153,14 @@ def _perform(request: Request, act: BulkAct) -> HttpResponse:
     return render(request, "console/bulk_done.html", context, status=status)
 
 
-def _checked(request: Request, act: BulkAct, count: int) -> tuple[int, dict[str, str]]:
+def _checked(
+    request: Request, act: BulkAct, jobs: list[CopyJob]
+) -> tuple[int, dict[str, str]]:
     """Return the bandwidth that was typed, and what is wrong, by its field."""
     errors, bandwidth = {}, 0
-    if count > 1 and request.POST.get("number", "").strip() != str(count):
-        errors["number"] = f"Type {count}, the number of jobs, to confirm."
+    wanted = actions.to_type_for_many(act, jobs)
+    if wrong := actions.typing_error(wanted, request.POST.get("typed", "")):
+        errors["typed"] = wrong
     if act is SPEED:
         try:
             bandwidth = typed_bandwidth(request.POST.get("bandwidth", "").strip())

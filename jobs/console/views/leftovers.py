@@ -56,6 +56,7 @@ class Act:
     consequence: Callable[[Leftover], str]
     carry_out: Callable[[Leftover, Actor, str], None]
     said: str
+    to_type: Callable[[list[Leftover]], str] = lambda _: ""
 
 
 def _stays(leftover: Leftover) -> str:
@@ -72,6 +73,7 @@ ACTS = {
             consequence=actions.removal_consequence,
             carry_out=actions.remove_leftover,
             said="The removal of {} was asked for.",
+            to_type=actions.to_type_for_removals,
         ),
         Act(
             name="withdraw",
@@ -104,17 +106,33 @@ def _confirm(request: Request, leftover: Leftover, chosen: Act) -> HttpResponse:
     if why_not := chosen.why_not(leftover, actor):
         allowed = actor.may(actions.REMOVE_PERMISSION)
         return _refused(request, leftover, chosen, why_not, 409 if allowed else 403)
+    return _question(request, leftover, chosen)
+
+
+def _question(
+    request: Request, leftover: Leftover, chosen: Act, wrong: str = ""
+) -> HttpResponse:
     context: dict[str, object] = {
         "consequence": chosen.consequence(leftover),
         "hosts": Host.objects.filter(enabled=True),
+        "to_type": chosen.to_type([leftover]),
+        "typed": request.POST,
+        "typed_error": wrong,
     }
-    return _answer(request, leftover, chosen, context)
+    return _answer(request, leftover, chosen, context, 422 if wrong else 200)
 
 
 def _carry_out(request: Request, leftover: Leftover, chosen: Act) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:MOST_REASON]
+    actor = from_request(request)
+    # Whoever can't do it anyway is told why, whatever they typed.
+    wrong = actions.typing_error(
+        chosen.to_type([leftover]), request.POST.get("typed", "")
+    )
+    if wrong and not chosen.why_not(leftover, actor):
+        return _question(request, leftover, chosen, wrong)
     try:
-        chosen.carry_out(leftover, from_request(request), reason)
+        chosen.carry_out(leftover, actor, reason)
     except actions.Denied as error:
         return _refused(request, leftover, chosen, str(error), 403)
     except actions.NotPossible as error:

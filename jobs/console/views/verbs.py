@@ -18,6 +18,7 @@ from jobs.actor import from_request
 from jobs.console.page import Request, needs, wants_fragment
 from jobs.console.views.jobs import page_of
 from jobs.models import CopyJob
+from jobs.names import alone
 from jobs.units import bandwidth_text, parse_bytes
 
 MOST_REASON = 500  # characters
@@ -45,16 +46,37 @@ def _confirm(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse
     if why_not := verb.why_not(job, actor):
         status = 409 if actor.may(verb.permission) else 403
         return _refused(request, job, verb, why_not, status)
-    context = {"job": job, "verb": verb, "consequence": verb.consequence(job)}
-    return _answer(request, "console/confirm.html", context)
+    return _question(request, job, verb)
+
+
+def _question(
+    request: Request, job: CopyJob, verb: actions.Verb, wrong: str = ""
+) -> HttpResponse:
+    context: dict[str, object] = {
+        "job": job,
+        "verb": verb,
+        "consequence": verb.consequence(job),
+        "to_type": actions.to_type_for_verb(job),
+        "host": job.host,
+        "consistent": _consistent(request) if wrong else job.consistent,
+        "typed": request.POST,
+        "typed_error": wrong,
+    }
+    status = 422 if wrong else 200
+    return _answer(request, "console/confirm.html", context, status)
 
 
 def _perform(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:MOST_REASON]
+    actor = from_request(request)
+    # Whoever can't do it anyway is told why, whatever they typed.
+    wrong = actions.typing_error(
+        actions.to_type_for_verb(job), request.POST.get("typed", "")
+    )
+    if wrong and not verb.why_not(job, actor):
+        return _question(request, job, verb, wrong)
     try:
-        actions.perform(
-            verb, job, from_request(request), reason, consistent=_consistent(request)
-        )
+        actions.perform(verb, job, actor, reason, consistent=_consistent(request))
     except actions.Denied as error:
         return _refused(request, job, verb, str(error), 403)
     except actions.NotPossible as error:
@@ -98,7 +120,7 @@ def _done(request: Request, job: CopyJob, text: str) -> HttpResponse:
 
 
 def _name(job: CopyJob) -> str:
-    return f"{job.disk} of {job.domain_name}"
+    return f"{job.disk} of {alone(job.domain_name)}"
 
 
 # --- Bandwidth -----------------------------------------------------------------------
