@@ -8,7 +8,8 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from jobs.roles import role_of
@@ -69,3 +70,11 @@ def wants(request: Request, target: str) -> bool:
 def wants_fragment(request: Request) -> bool:
     """Tell whether htmx asks, for a part of a page."""
     return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def back(request: Request, otherwise: str = "overview") -> str:
+    """Return the page that a form came from (`next`), if it is one of ours."""
+    address = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(address, {request.get_host()}):
+        return address
+    return resolve_url(otherwise)

@@ -15,6 +15,7 @@ from jobs.console.views import (
     jobs,
     leftovers,
     overview,
+    preferences,
     stream,
     styleguide,
     verbs,
@@ -51,5 +52,7 @@ urlpatterns: list[URLPattern] = [
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", account.SignOut.as_view(), name="logout"),
-    path("preferences/", account.preferences, name="preferences"),
+    path("account/", preferences.account, name="account"),
+    path("account/password/", preferences.ChangePassword.as_view(), name="password"),
+    path("preferences/", preferences.preferences, name="preferences"),
 ]

@@ -7,6 +7,7 @@ from jobs.models.domain import ChainLink, Disk, Domain
 from jobs.models.host import Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
 from jobs.models.leftover import Leftover
+from jobs.models.preferences import Preferences
 from jobs.models.sample import JobSample
 from jobs.models.view import SavedView
 
@@ -21,6 +22,7 @@ __all__ = [
     "JobEvent",
     "JobSample",
     "Leftover",
+    "Preferences",
     "SavedView",
     "Site",
     "StoragePool",

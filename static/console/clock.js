@@ -9,6 +9,7 @@
   const local = new Intl.DateTimeFormat("sv-SE", {
     dateStyle: "short",
     timeStyle: "medium",
+    timeZone: document.documentElement.dataset.timeZone, // the browser's, if none is chosen
   });
   let asked = 0;
   const two = (number) => String(number).padStart(2, "0");

@@ -42,6 +42,8 @@ LISTS = {
     "audit": "/audit/",
     "refusals in the audit log": "/audit/?outcome=refused",
     "add a host": "/hosts/add/",
+    "account": "/account/",
+    "change the password": "/account/password/",
 }
 PLACES = (
     *("copying", "mirroring", "pivoted", "copied", "cancelled", "failed", "lost"),

@@ -95,7 +95,7 @@ class TestChoosing:
         one = queries_of(client, address)
         for number in range(5):
             add_disk(add_domain(disk.domain.host, f"d{number}"))
-        assert queries_of(client, address) == one <= 8
+        assert queries_of(client, address) == one <= 9
 
 
 # --- The ladder of the form ----------------------------------------------------------

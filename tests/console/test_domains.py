@@ -50,7 +50,7 @@ def test_domains_need_no_more_queries_for_more_domains(
         domain = add_domain(host, f"d{number}")
         add_job(add_disk(domain))
         add_disk(domain, "vdb")
-    assert queries_of(client, address) == one <= 10
+    assert queries_of(client, address) == one <= 11
 
 
 class TestDomain:
@@ -139,4 +139,4 @@ class TestDomain:
             ChainLink.objects.create(disk=more, depth=1, location="/b", kind="file")
             add_job(more)
             add_job(more, State.COPIED)
-        assert queries_of(client, address) == one <= 13
+        assert queries_of(client, address) == one <= 14

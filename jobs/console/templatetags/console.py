@@ -17,9 +17,10 @@ from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 
 from jobs.console import clock
 from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
+from jobs.console.preferences import APPEARANCE_COOKIE, preferences_of
 from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
-from jobs.models import Host
+from jobs.models import Host, Preferences
 from jobs.processes import Process
 from jobs.roles import role_of
 from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
@@ -27,7 +28,6 @@ from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
 register = template.Library()
 
 PAGES = ("overview", "jobs", "hosts", "domains", "leftovers", "audit")
-APPEARANCES = ("light", "dark", "system")
 # Which entry of the navigation a page belongs to, by the name of its address.
 SECTIONS = {
     "job": "jobs",
@@ -181,10 +181,11 @@ def _time(moment: datetime, text: str, mark: str, css: str = "") -> SafeString:
 
 @register.simple_tag
 def moment(value: datetime | None, missing: str = "never") -> SafeString | str:
-    """Show a point in time; the browser puts it into the reader's zone."""
+    """Show a point in time in the reader's zone: the chosen one, else the browser puts
+    it into its own."""
     if value is None:
         return missing
-    text = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    text = timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
     return _time(value, text, "data-moment")
 
 
@@ -256,17 +257,27 @@ def filters_live(url: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def appearance(context: Context) -> str:
-    """Return the chosen appearance: light, dark or system."""
+def reader(context: Context) -> Preferences:
+    """Return what the reader prefers; what is usual, for one who is not signed in."""
     request = _request(context)
-    chosen = request.COOKIES.get("appearance", "") if request else ""
-    return chosen if chosen in APPEARANCES else "system"
+    user = getattr(request, "user", None)
+    return preferences_of(user) if user is not None else Preferences()
+
+
+@register.simple_tag(takes_context=True)
+def appearance(context: Context) -> str:
+    """Return the appearance: light, dark or system, as chosen by the reader, else as
+    this browser was told."""
+    request = _request(context)
+    cookie = request.COOKIES.get(APPEARANCE_COOKIE, "") if request else ""
+    chosen = reader(context).appearance or cookie
+    return chosen if chosen in Preferences.Appearance else "system"
 
 
 @register.simple_tag
-def appearances() -> tuple[str, ...]:
-    """Return the appearances to choose from."""
-    return APPEARANCES
+def appearances() -> list[tuple[str, Any]]:
+    """Return the appearances to choose from, with their labels."""
+    return Preferences.Appearance.choices
 
 
 @register.simple_tag(takes_context=True)

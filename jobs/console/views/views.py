@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.console.filters import JobFilter
-from jobs.console.page import Request, needs
+from jobs.console.page import Request, back, needs
 from jobs.console.saved import NameForm, save, tabs
 from jobs.models import SavedView
 
@@ -55,7 +55,7 @@ def act(request: Request, pk: int, act: str) -> HttpResponse:
     if act == "delete":
         view.delete()
         messages.success(request, f"The view “{view.name}” is deleted.")
-        return redirect("views")
+        return redirect(back(request, "views"))
     if act != "rename":
         raise Http404(f"There is no act {act} on a view.")
     return _rename(request, view)
@@ -73,4 +73,4 @@ def _rename(request: Request, view: SavedView) -> HttpResponse:
         words = f"“{old}” keeps its name: you have a view “{view.name}” already."
         return _list(request, words, 422)
     messages.success(request, f"“{old}” is called “{view.name}” now.")
-    return redirect("views")
+    return redirect(back(request, "views"))

@@ -1,0 +1,37 @@
+"""Has each page made for its reader."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone, translation
+from django.utils.deprecation import MiddlewareMixin
+
+from jobs.console.preferences import preferences_of
+
+
+class ReaderMiddleware(MiddlewareMixin):
+    """Activates the time zone and the language that the signed-in person has chosen.
+
+    Without a choice the zone is UTC here, which the browser turns into its own, and
+    the language is what LocaleMiddleware made of the browser's wish.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Activate what was chosen; one query for who is signed in."""
+        chosen = preferences_of(request.user)
+        if chosen.language in dict(settings.LANGUAGES):
+            translation.activate(chosen.language)
+            request.LANGUAGE_CODE = translation.get_language()
+        if chosen.zone:
+            timezone.activate(chosen.zone)
+        else:
+            timezone.deactivate()
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Leave no reader's zone to what this thread does next."""
+        timezone.deactivate()
+        return response
