@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
-from jobs import live
+from jobs import dispatch, live
 from jobs.hypervisor import DomainObservation, HypervisorError, Mirror
 from jobs.inventory import mirror_fields
 from jobs.models import CopyJob, Disk, Host
@@ -44,9 +44,13 @@ def foreign_copies() -> QuerySet[Disk]:
 def note_mirrors(
     host: Host, seen: Mapping[str, DomainObservation | HypervisorError]
 ) -> None:
-    """Write down the block jobs that the domains of `host` show now."""
+    """Write down the block jobs that the domains of `host` show now.
+
+    A disk's source is written with them: who adopts a copy has to know where the guest
+    is, and somebody may have pivoted since the last inventory.
+    """
     told = {
-        (uuid, target): disk.mirror
+        (uuid, target): disk
         for uuid, domain in seen.items()
         if isinstance(domain, DomainObservation)
         for target, disk in domain.disks.items()
@@ -54,16 +58,20 @@ def note_mirrors(
     rows = Disk.objects.filter(domain__host=host, gone_at=None).annotate(
         uuid=F("domain__uuid")
     )
-    changed = False
-    for pk, uuid, target, mirror in rows.values_list("pk", "uuid", "target", "mirror"):
-        if (uuid, target) not in told:
+    changed = moved = False
+    for row in rows.values_list("pk", "uuid", "target", "source", "mirror"):
+        pk, uuid, target, source, mirror = row
+        now = told.get((uuid, target))
+        if now is None or not _shown(now.mirror):
             continue
-        now = told[uuid, target]
-        if _shown(now) and _destination(now) != mirror:
-            Disk.objects.filter(pk=pk).update(**mirror_fields(now))
-            changed = True
+        if (now.source, _destination(now.mirror)) != (source, mirror):
+            fields = {"source": now.source, **mirror_fields(now.mirror)}
+            Disk.objects.filter(pk=pk).update(**fields)
+            changed, moved = True, moved or now.source != source
     if changed:
         live.wake_host(host)
+    if moved:  # its format, size and chain are others too
+        dispatch.sync_host(host.site.name, host.pk)
 
 
 def _shown(mirror: Mirror | None) -> bool:

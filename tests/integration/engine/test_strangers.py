@@ -10,7 +10,7 @@ from jobs.actions import NotPossible
 from jobs.actor import Actor
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Disk
+from jobs.models import AuditEntry, CopyJob, Disk, Leftover
 from jobs.preflight import CopyRequest
 from jobs.strangers import foreign_copies
 from lab.guest import Guest
@@ -78,6 +78,23 @@ def test_an_adopted_copy_is_a_job_like_any_other(
     assert guest.source() == path
     guest.log.wait_for_writes(2)
     assert (guest.log.errors, guest.log.mismatches) == (0, 0)
+
+
+def test_a_copy_is_adopted_where_the_guest_is_by_now(
+    make_disk: MakeDisk, workers: Workers, operator: Actor
+) -> None:
+    """Somebody pivoted since the last inventory, and then began another copy."""
+    guest, disk = make_disk(writing=False)
+    pivoted = by_virsh(guest, "--wait", "--pivot")
+    path = by_virsh(guest)
+    (foreign,) = look_for_strangers(disk)
+    job = actions.adopt(foreign, operator)
+    assert (job.source, job.destination) == (pivoted, path)
+    workers.until(job, State.MIRRORING)
+    actions.perform(actions.PIVOT, job, operator)
+    workers.until(job, State.PIVOTED)
+    left = Leftover.objects.get()
+    assert (left.location, left.kind) == (pivoted, Leftover.Kind.SOURCE)
 
 
 def test_a_copy_is_adopted_once(
