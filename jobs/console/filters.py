@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Q
-from django.forms import Select
-from django.http import QueryDict
-from django.urls import reverse
 from django.utils import timezone
 from django_filters import (
     CharFilter,
     ChoiceFilter,
     DateFromToRangeFilter,
-    FilterSet,
     ModelChoiceFilter,
     MultipleChoiceFilter,
     OrderingFilter,
 )
 
+from jobs.console.filtering import MOST, Chip, ListFilter
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
 from jobs.models.job import CopyJobQuerySet
@@ -58,26 +54,36 @@ _SORT_WORDS: dict[str, Any] = {
     "requested_by_name": "Asked by",
     "requested_at": "Asked for",
 }
-# What else may stand in the page's address.
-OF_THE_PAGE = frozenset({"page"})
 _TEXT_FIELDS = (
     *("domain_name", "disk", "host_name", "source", "destination"),
     "requested_by_name",
 )
-MOST = 200  # characters of a text
+_WORDS = {
+    "q": "“{}”",
+    "site": "site {}",
+    "host": "host {}",
+    "domain": "domain “{}”",
+    "destination": "destination “{}”",
+    "actor": "asked for by “{}”",
+    "asked_after": "from {}",
+    "asked_before": "until {}",
+}
 
 
 def _no_such(what: str) -> dict[str, str]:
     return {"invalid_choice": f"There is no {what}."}
 
 
-class JobFilter(FilterSet):
+class JobFilter(ListFilter):
     """`state` is any number of groups and states; the rest narrows them down.
 
     `domain`, `destination` and `actor` are parts of a text, `q` a part of any of them
-    or a job's number; times are of the request. What the address says and no filter
-    is called is an error like a value that makes no sense.
+    or a job's number; times are of the request.
     """
+
+    page = "jobs"
+    sortable = SORTS
+    words = _WORDS
 
     q = CharFilter(method="mentions", max_length=MOST)
     state = MultipleChoiceFilter(
@@ -125,38 +131,17 @@ class JobFilter(FilterSet):
         model = CopyJob
         fields: tuple[str, ...] = ()
 
-    def __init__(self, data: QueryDict) -> None:
-        known = PARAMETERS | OF_THE_PAGE
-        self.strange = [name for name in data if name not in known]
-        kept = QueryDict(mutable=True)
-        for name, values in data.lists():
-            given = [value for value in values if value.strip()]
-            if name in PARAMETERS and given:
-                kept.setlist(name, given)
-        super().__init__(kept, CopyJob.objects.all())
-        self.given = kept
-        for field in self.form.fields.values():
-            select = isinstance(field.widget, Select)
-            look = "form-select" if select else "form-control"
-            field.widget.attrs["class"] = f"{look} filter-choice"
+    def everything(self) -> CopyJobQuerySet:
+        return CopyJob.objects.all()
 
     # --- What matches ---------------------------------------------------------------
-
-    @cached_property
-    def complaints(self) -> list[str]:
-        """Return what is wrong with the filter, a sentence each."""
-        strange = [f"There is no filter “{name[:MOST]}”." for name in self.strange]
-        wrong = [str(text) for texts in self.errors.values() for text in texts]
-        return strange + wrong
 
     def jobs(self) -> CopyJobQuerySet:
         """Return the jobs that match; none for a filter that is wrong.
 
         Newest first unless sorted otherwise; no two jobs ever change places.
         """
-        if self.complaints:
-            return CopyJob.objects.none()
-        found: Any = self.qs
+        found: Any = self.found
         ordered: CopyJobQuerySet = found.select_related("host").order_by(
             *found.query.order_by, "-id"
         )
@@ -197,63 +182,16 @@ class JobFilter(FilterSet):
             query |= Q(pk=int(number))
         return found.filter(query)
 
-    # --- The address ----------------------------------------------------------------
-
     @property
     def states(self) -> list[str]:
         """Return the groups and states that were asked for."""
         return self.given.getlist("state")
 
-    @property
-    def query(self) -> str:
-        """Return the filter in force as a query string; empty for none."""
-        return str(self.given.urlencode())
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """Return the filter in force as names and values, for a form."""
-        lists: Any = self.given.lists()
-        return [(name, value) for name, values in lists for value in values]
-
-    @property
-    def address(self) -> str:
-        """Return the address of the list that this filter makes."""
-        return _jobs_page(self.given)
-
-    @property
-    def narrows(self) -> bool:
-        """Whether anything is filtered, and not only sorted."""
-        return bool(set(self.given) - {"sort"})
-
-    @property
-    def folded_used(self) -> bool:
-        """Whether a filter is in force that the page folds away."""
-        return bool(set(self.given) - {"q", "state"})
-
-    def without(self, *names: str) -> QueryDict:
-        """Return the filter's parameters but for `names`."""
-        rest = self.given.copy()
-        for name in names:
-            rest.pop(name, None)
-        return rest
-
-    def with_(self, name: str, *values: str) -> str:
-        """Return the address of the same list, with `name` as `values` (or without)."""
-        data = self.without(name)
-        if values:
-            data.setlist(name, values)
-        return _jobs_page(data)
-
-
-def _jobs_page(data: QueryDict) -> str:
-    query = data.urlencode()
-    return f"{reverse('jobs')}?{query}" if query else reverse("jobs")
-
-
-PARAMETERS = frozenset(JobFilter.base_filters) - {"asked"} | {
-    "asked_after",
-    "asked_before",
-}
+    def said(self, name: str, value: Any) -> str:
+        """Say what the filter `name` asks for; states have chips of their own."""
+        if name == "within":
+            return _WITHIN.get(value, str(value)).lower()
+        return super().said(name, value)
 
 
 @dataclass(frozen=True)
@@ -281,16 +219,6 @@ class Counts:
 # --- Chips -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Chip:
-    """A link to the same list with one filter more, less or another."""
-
-    label: str
-    address: str
-    current: bool = False
-    count: int | None = None
-
-
 def groups(wanted: JobFilter, counts: Counts) -> list[Chip]:
     """Return the groups of states, of which one is shown at a time."""
     chosen = wanted.states
@@ -316,60 +244,9 @@ def states(wanted: JobFilter, counts: Counts) -> list[Chip]:
     return shown
 
 
-_WORDS = {
-    "q": "“{}”",
-    "site": "site {}",
-    "host": "host {}",
-    "domain": "domain “{}”",
-    "destination": "destination “{}”",
-    "actor": "asked for by “{}”",
-    "asked_after": "from {}",
-    "asked_before": "until {}",
-}
-
-
-def in_force(wanted: JobFilter) -> list[Chip]:
-    """Return the filters other than the states, each as a link that takes it away."""
-    cleaned = {} if wanted.complaints else wanted.form.cleaned_data
-    shown = []
-    for name in wanted.given:
-        said = str(wanted.given[name])
-        value = cleaned.get(name) or said
-        if name == "within":
-            words = _WITHIN.get(said, said).lower()
-        elif name in _WORDS:
-            words = _WORDS[name].format(value)
-        else:
-            continue
-        shown.append(Chip(words, wanted.with_(name)))
-    return shown
-
-
 def in_words(wanted: JobFilter) -> str:
     """Say what the filter says, for a sentence: "mirroring or copying, host alder"."""
     labels = {name: label.lower() for name, (label, *_) in GROUPS.items()}
     named = [labels.get(name, name) for name in wanted.states]
     parts = [" or ".join(named)] if named else []
-    return ", ".join([*parts, *(chip.label for chip in in_force(wanted))])
-
-
-# --- Sorting -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sort:
-    """A column's heading: sorting by it, and how it is sorted now ("ascending")."""
-
-    address: str
-    now: str = "none"
-
-
-def sorts(wanted: JobFilter) -> dict[str, Sort]:
-    """Return the headings that sort; a second click turns the order around."""
-    chosen = wanted.given.get("sort", "")
-    found = {}
-    for name in SORTS:
-        now = {name: "ascending", f"-{name}": "descending"}.get(chosen, "none")
-        other = f"-{name}" if now == "ascending" else name
-        found[name] = Sort(wanted.with_("sort", other), now)
-    return found
+    return ", ".join([*parts, *(chip.label for chip in wanted.in_force)])

@@ -67,28 +67,6 @@ def _count(rows: QuerySet[Any], key: str) -> Coalesce:
     return Coalesce(Subquery(counted), 0)
 
 
-def matching_hosts(text: str, site: str, reach: str) -> QuerySet[Host]:
-    """Return the hosts whose name holds `text`, of a site, answering or not."""
-    found = hosts_with_counts()
-    if text:
-        found = found.filter(
-            Q(name__icontains=text)
-            | Q(host_name__icontains=text)
-            | Q(reported_name__icontains=text)
-        )
-    if site:
-        found = found.filter(site__name=site)
-    return found.filter(REACH[reach]) if reach in REACH else found
-
-
-REACH = {
-    "answering": Q(enabled=True, error="", last_seen_at__isnull=False),
-    "silent": Q(enabled=True) & ~Q(error=""),
-    "unseen": Q(enabled=True, error="", last_seen_at=None),
-    "disabled": Q(enabled=False),
-}
-
-
 @dataclass(frozen=True)
 class Asked:
     """The last request to a host (a test, a sync) and what came of it so far."""
@@ -158,21 +136,15 @@ def domain_rows() -> QuerySet[Domain]:
     )
 
 
-STATES = {
-    "on": Q(gone_at=None, libvirt_id__isnull=False),
-    "running": Q(gone_at=None, state="running"),
-    "paused": Q(gone_at=None, state="paused"),
-    "off": Q(gone_at=None, libvirt_id=None),
-    "gone": Q(gone_at__isnull=False),
-}
+def present_domains(host: Host) -> QuerySet[Domain]:
+    """Return `domain_rows` of what `host` still has."""
+    return domain_rows().filter(host=host, gone_at=None)
 
 
-def matching_domains(text: str, state: str, host: str) -> QuerySet[Domain]:
-    """Return the domains whose name or UUID holds `text`; those gone only if asked."""
-    found = domain_rows().filter(STATES.get(state, Q(gone_at=None)))
-    if text:
-        found = found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
-    return found.filter(host__name=host) if host else found
+def running_domains(text: str) -> QuerySet[Domain]:
+    """Return `domain_rows` that are on and whose name or UUID holds `text`."""
+    found = domain_rows().filter(gone_at=None, libvirt_id__isnull=False)
+    return found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
 
 
 # --- Disks -------------------------------------------------------------------------

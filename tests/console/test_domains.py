@@ -30,6 +30,12 @@ Outcome = AuditEntry.Outcome
         ({"state": "gone"}, ["old"]),
         ({"host": "alder"}, ["db", "web"]),
         ({"host": "oak"}, []),
+        ({"site": "default", "q": "b"}, ["db", "web"]),
+        ({"sort": "-name"}, ["web", "db"]),
+        ({"sort": "state"}, ["web", "db"]),
+        ({"sort": "size"}, []),
+        ({"state": "asleep"}, []),
+        ({"colour": "red"}, []),
     ],
 )
 def test_domains_are_filtered_by_the_address(
@@ -41,6 +47,58 @@ def test_domains_are_filtered_by_the_address(
     assert [row.name for row in page.context["page"]] == found
 
 
+def test_states_are_chips_with_counts(victor: User, domain: Domain) -> None:
+    add_domain(domain.host, "db", libvirt_id=None, state="shutoff")
+    add_domain(domain.host, "old", gone_at=timezone.now())
+    page = text_of(signed_in(victor).get("/domains/?host=alder&sort=-name"))
+    for name, label, count in (
+        ("", "All", 2),
+        ("on", "On", 1),
+        ("paused", "Paused", 0),
+        ("gone", "Gone from its host", 1),
+    ):
+        query = "host=alder&amp;sort=-name" + (f"&amp;state={name}" if name else "")
+        assert f'href="/domains/?{query}"' in page
+        assert f"{label} <strong>{count}</strong>" in page
+
+
+def test_a_filter_in_force_is_taken_away(victor: User, domain: Domain) -> None:
+    page = text_of(signed_in(victor).get("/domains/?host=alder&q=web&state=on"))
+    assert 'href="/domains/?q=web&amp;state=on"><bdi>host alder</bdi>' in page
+    assert 'href="/domains/?host=alder&amp;state=on"><bdi>“web”</bdi>' in page
+    # A chip keeps the rest, and so does the search.
+    assert '<input type="hidden" name="state" value="on">' in page
+
+
+def test_a_filter_that_makes_no_sense_is_said(victor: User, domain: Domain) -> None:
+    page = text_of(signed_in(victor).get("/domains/?colour=red&host=oak&state=asleep"))
+    for words in (
+        "There is no filter “colour”.",
+        "There is no such host.",
+        "There is no state “asleep”.",
+        "No domain matches.",
+    ):
+        assert words in page
+
+
+def test_headings_sort(victor: User, domain: Domain) -> None:
+    page = text_of(signed_in(victor).get("/domains/?sort=name"))
+    assert 'aria-sort="ascending"><a class="sort" href="/domains/?sort=-name"' in page
+    assert '<a class="sort" href="/domains/?sort=host"' in page
+
+
+def test_pages_keep_the_filter(
+    victor: User, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.console.views.fleet.PER_PAGE", 2)
+    for number in range(3):
+        add_domain(host, f"d{number}")
+    page = text_of(signed_in(victor).get("/domains/?host=alder"))
+    assert "1 to 2 of 3 domains" in page
+    assert "d2" not in page
+    assert "host=alder&amp;page=2" in page
+
+
 def test_domains_need_no_more_queries_for_more_domains(
     victor: User, disk: Disk, host: Host
 ) -> None:
@@ -50,7 +108,7 @@ def test_domains_need_no_more_queries_for_more_domains(
         domain = add_domain(host, f"d{number}")
         add_job(add_disk(domain))
         add_disk(domain, "vdb")
-    assert queries_of(client, address) == one <= 11
+    assert queries_of(client, address) == one <= 12
 
 
 class TestDomain:

@@ -138,16 +138,31 @@ def test_a_host_that_nobody_looks_at_says_so(victor: User, host: Host) -> None:
         ({"site": "default"}, ["alder", "birch"]),
         ({"reach": "answering"}, ["alder"]),
         ({"reach": "silent"}, ["birch"]),
-        ({"reach": "nonsense"}, ["alder", "birch"]),
-        ({"q": "\0"}, ["alder", "birch"]),
+        ({"reach": "nonsense"}, []),
+        ({"colour": "red"}, []),
+        ({"q": "\0"}, []),
+        ({"sort": "-name"}, ["birch", "alder"]),
+        ({"sort": "-domains"}, ["alder", "birch"]),
+        ({"reach": "production"}, ["birch"]),
     ],
 )
 def test_hosts_are_filtered_by_the_address(
     query: dict[str, str], found: list[str], victor: User, host: Host, site: Site
 ) -> None:
-    Host.objects.create(name="birch", site=site, transport="local", error="silent")
+    birch = {"transport": "local", "error": "silent", "production": True}
+    Host.objects.create(name="birch", site=site, **birch)
+    add_domain(host)
     page = signed_in(victor).get(reverse("hosts"), query)
     assert [row.name for row in page.context["page"]] == found
+
+
+def test_hosts_are_counted_by_state(victor: User, host: Host, site: Site) -> None:
+    Host.objects.create(name="birch", site=site, transport="local", enabled=False)
+    page = text_of(signed_in(victor).get("/hosts/?site=default&reach=disabled"))
+    for label, count in (("All", 2), ("Answering", 1), ("Disabled", 1)):
+        assert f"{label} <strong>{count}</strong>" in page
+    assert 'href="/hosts/?reach=disabled"><bdi>site default</bdi>' in page
+    assert 'name="reach" value="disabled"' in page
 
 
 def test_hosts_need_no_more_queries_for_more_hosts(

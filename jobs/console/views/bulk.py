@@ -23,7 +23,7 @@ from jobs.actions import (
 )
 from jobs.actor import from_request
 from jobs.console.bulk import Plan, numbers, plan_of
-from jobs.console.filters import PARAMETERS, JobFilter, in_words
+from jobs.console.filters import JobFilter, in_words
 from jobs.console.page import Request, needs
 from jobs.console.views.verbs import MOST_REASON, typed_bandwidth
 from jobs.models import CopyJob
@@ -75,7 +75,7 @@ def _confirm(request: Request, act: BulkAct) -> HttpResponse:
 
 def _filter(told: QueryDict) -> JobFilter:
     kept = QueryDict(mutable=True)
-    for name in PARAMETERS & told.keys():
+    for name in JobFilter.parameters() & told.keys():
         kept.setlist(name, told.getlist(name))
     return JobFilter(kept)
 

@@ -45,7 +45,7 @@ ANSWER_SECONDS = 1.5
 def copy_new(request: Request) -> HttpResponse:
     """Choose a disk by a part of its domain's name (`q`)."""
     text = request.GET.get("q", "").replace("\0", "").strip()[:255]
-    found = list(fleet.matching_domains(text, "on", "")[: CHOICES + 1])
+    found = list(fleet.running_domains(text)[: CHOICES + 1])
     part = "#choices" if wants(request, "choices") else ""
     return render(
         request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -18,6 +19,8 @@ from django.views.decorators.http import (
 from jobs import actions
 from jobs.actor import Actor, from_request
 from jobs.console import fleet
+from jobs.console.filtering import GroupedFilter
+from jobs.console.fleet_filters import DomainFilter, HostFilter
 from jobs.console.forms import ADDRESS_FIELDS, HostForm
 from jobs.console.page import Request, needs, show
 from jobs.console.storage import pools_of
@@ -34,18 +37,16 @@ PER_PAGE = 50
 @require_safe
 @needs("jobs.view_host")
 def hosts(request: Request) -> HttpResponse:
-    """List the hosts; `q`, `site` and `reach` in the address narrow the list."""
-    wanted = _wanted(request, "q", "site", "reach")
-    found = fleet.matching_hosts(wanted["q"], wanted["site"], wanted["reach"])
-    return show(
-        request,
-        "console/hosts.html",
-        {
-            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
-            "wanted": wanted,
-            "sites": Site.objects.all(),
-        },
-    )
+    """List the hosts; the filters, the order and `page` are in the address."""
+    wanted = HostFilter(request.GET)
+    return show(request, "console/hosts.html", _listed(request, wanted))
+
+
+def _listed(request: Request, wanted: GroupedFilter) -> dict[str, Any]:
+    pages = Paginator(wanted.listed(), PER_PAGE)
+    # Counted already; a cached property is set like any attribute.
+    pages.count = wanted.count
+    return {"wanted": wanted, "page": pages.get_page(request.GET.get("page"))}
 
 
 @require_safe
@@ -60,7 +61,7 @@ def host(request: Request, pk: int) -> HttpResponse:
         {
             "host": host,
             "pools": pools_of(host),
-            "domains": fleet.matching_domains("", "", host.name)[: PER_PAGE + 1],
+            "domains": fleet.present_domains(host)[: PER_PAGE + 1],
             "per_page": PER_PAGE,
             "active_jobs": jobs.active(),
             "ended_jobs": jobs.recently_ended()[: fleet.RECENT_JOBS],
@@ -155,18 +156,9 @@ def _saved(request: Request, form: HostForm) -> bool:
 @require_safe
 @needs("jobs.view_domain")
 def domains(request: Request) -> HttpResponse:
-    """List the domains; `q`, `state` and `host` in the address narrow the list."""
-    wanted = _wanted(request, "q", "state", "host")
-    found = fleet.matching_domains(wanted["q"], wanted["state"], wanted["host"])
-    return show(
-        request,
-        "console/domains.html",
-        {
-            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
-            "wanted": wanted,
-            "hosts": Host.objects.values_list("name", flat=True),
-        },
-    )
+    """List the domains; the filters, the order and `page` are in the address."""
+    wanted = DomainFilter(request.GET)
+    return show(request, "console/domains.html", _listed(request, wanted))
 
 
 @require_safe
@@ -188,11 +180,3 @@ def domain(request: Request, pk: int) -> HttpResponse:
             "gone": domain.disks.exclude(gone_at=None).order_by("target"),
         },
     )
-
-
-def _wanted(request: Request, *names: str) -> dict[str, str]:
-    # PostgreSQL has no text with a NUL in it, so nothing can match one.
-    return {
-        name: request.GET.get(name, "").replace("\0", "").strip()[:255]
-        for name in names
-    }

@@ -13,7 +13,7 @@ from jobs.actions import BULK_ACTS, REMOVE_PERMISSION
 from jobs.actor import from_request
 from jobs.console.again import again_of
 from jobs.console.chart import chart_of
-from jobs.console.filters import JobFilter, groups, in_force, sorts, states
+from jobs.console.filters import JobFilter, groups, states
 from jobs.console.ledger import leftovers_of
 from jobs.console.log import FORMS, Log, lines
 from jobs.console.page import Request, needs, show
@@ -41,8 +41,7 @@ def jobs(request: Request) -> HttpResponse:
         "groups": groups(wanted, counts),
         "states": states(wanted, counts),
         "saved": tabs(request.user, wanted),
-        "in_force": in_force(wanted),
-        "sorts": sorts(wanted),
+        "sorts": wanted.sorts,
         "page": page,
         "rows": show_jobs(page.object_list, from_request(request)),
         "bulk_acts": [
