@@ -53,7 +53,7 @@ def start(pk: int) -> None:
         job = _job(pk)
         if not mine or job is None or job.state != State.QUEUED:
             return
-        if timezone.now() - job.requested_at > QUEUED_AT_MOST:
+        if timezone.now() - job.queued_since > QUEUED_AT_MOST:
             remedy = "Request it again if it is still wanted."
             starting.not_started(job, WAITED_TOO_LONG, remedy)
             return

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, limits, live, samples
+from jobs import audit, dispatch, limits, live, samples, schedule
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainObservation,
@@ -47,6 +47,8 @@ def look_at_host(host: Host) -> None:
         CopyJob.objects.to_look_at().filter(host=host).select_related("host__site")
     )
     for job in jobs:
+        if job.state == State.REQUESTED:
+            schedule.take_up(job)
         if job.state == State.QUEUED:
             dispatch.start(job)
     on_host = [job for job in jobs if job.state in ON_HOST or job.frozen_at]

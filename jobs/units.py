@@ -6,6 +6,7 @@ Inside it is always bytes and seconds.
 from __future__ import annotations
 
 import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 
 _FACTORS = {"": 1, "b": 1}
@@ -81,6 +82,24 @@ def seconds_text(seconds: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts) or "0s"
+
+
+def next_moment(hour: time, day: date | None, zone: tzinfo, now: datetime) -> datetime:
+    """Return when a clock in `zone` shows `hour` on `day`, else the next time after
+    `now`; in UTC.
+
+    An hour that the change to summer time leaves out is what the clock shows instead
+    (03:30 for 02:30), and of an hour that comes twice it is the first.
+    """
+    if day is not None:
+        return _on(day, hour, zone)
+    today = now.astimezone(zone).date()
+    days = (today + timedelta(days=ahead) for ahead in range(3))
+    return next(moment for each in days if (moment := _on(each, hour, zone)) > now)
+
+
+def _on(day: date, hour: time, zone: tzinfo) -> datetime:
+    return datetime.combine(day, hour, zone).astimezone(UTC)
 
 
 def rough_text(seconds: float) -> str:

@@ -21,6 +21,7 @@ from jobs.models import CopyJob, Leftover
 from jobs.names import alone, typable
 
 _COUNTED: dict[str, Callable[[int], str]] = {
+    "start": lambda n: ngettext("start %(count)d job", "start %(count)d jobs", n),
     "pivot": lambda n: ngettext("pivot %(count)d job", "pivot %(count)d jobs", n),
     "finish": lambda n: ngettext("finish %(count)d job", "finish %(count)d jobs", n),
     "cancel": lambda n: ngettext("cancel %(count)d job", "cancel %(count)d jobs", n),

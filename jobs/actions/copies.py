@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from jobs import audit, checks, dispatch
 from jobs.actions.refusal import Denied, Invalid, refuse
@@ -23,16 +27,24 @@ from jobs.preflight import (
     stops,
     warnings,
 )
+from jobs.schedule import moment_text
 from jobs.transition import move, tell
+
+# A start that is to be later than this is a mistake in the date.
+LATEST_START = timedelta(days=366)
 
 
 def request_copy(
-    request: CopyRequest, actor: Actor, *, repeats: CopyJob | None = None
+    request: CopyRequest,
+    actor: Actor,
+    *,
+    repeats: CopyJob | None = None,
+    start_at: datetime | None = None,
 ) -> CopyJob:
-    """Record a copy job and ask a worker to start it.
+    """Record a copy job and ask a worker to start it, at once or at `start_at`.
 
     `repeats` is the job that it is a repetition of, for the records. Denied, or
-    Invalid with everything that speaks against it; nothing was started then.
+    Invalid with everything that speaks against it; nothing was written but that.
     """
     disk = request.disk
     host = disk.domain.host
@@ -45,12 +57,16 @@ def request_copy(
             request.reason,
         )
     checked = checks.result(digest(request))
-    found = [*(problems(request) or _refused_by(checked, request))]
+    found = [
+        *start_time_problems(start_at),
+        *(problems(request) or _refused_by(checked, request)),
+    ]
     found += _without_reason(checked, request)
     if found:
         refuse(actor, "request", host, Invalid(found), request.reason)
     try:
-        return _create(request, actor, _accepted(checked, request), repeats)
+        accepted = _accepted(checked, request)
+        return _create(request, actor, accepted, repeats, start_at)
     except IntegrityError:
         # Two requests at once: the database lets one in.
         found = problems(request) or [
@@ -61,6 +77,23 @@ def request_copy(
             )
         ]
     refuse(actor, "request", host, Invalid(found), request.reason)
+
+
+def start_time_problems(start_at: datetime | None) -> list[Finding]:
+    """What speaks against starting at `start_at`; nothing against starting at once."""
+    if start_at is None:
+        return []
+    ahead = start_at - timezone.now()
+    times = {"time": moment_text(start_at)}
+    if ahead <= timedelta(0):
+        cause = _("The start time %(time)s has passed.") % times
+        remedy = _("Choose a later one, or start at once.")
+    elif ahead > LATEST_START:
+        cause = _("The start time %(time)s is more than a year away.") % times
+        remedy = _("Choose an earlier one.")
+    else:
+        return []
+    return [Finding("start_time_is_ahead", Level.STOP, cause, remedy, "start_at")]
 
 
 def _refused_by(checked: Checked | None, request: CopyRequest) -> list[Finding]:
@@ -116,7 +149,9 @@ def _create(
     actor: Actor,
     accepted: list[str],
     repeats: CopyJob | None,
+    start_at: datetime | None,
 ) -> CopyJob:
+    later = f" To start at {_utc(start_at)}." if start_at else ""
     again = f" Repeats job {repeats.pk}." if repeats else ""
     disk, options = request.disk, request.options
     domain, destination = disk.domain, request.destination
@@ -152,21 +187,27 @@ def _create(
             requested_by=actor.user,
             requested_by_name=actor.name,
             reason=request.reason,
+            start_at=start_at,
         )
         audit.record(
             actor,
             "request",
             job,
             Outcome.ASKED,
-            intent=_intent(job, accepted) + again,
+            intent=_intent(job, accepted) + later + again,
             reason=request.reason,
         )
-        tell(
-            job, f"Requested by {actor.name}.{again}", actor=actor, new=State.REQUESTED
-        )
-        move(job, State.QUEUED, "Queued.", actor=actor)
-        dispatch.start(job)
+        message = f"Requested by {actor.name}.{later}{again}"
+        tell(job, message, actor=actor, new=State.REQUESTED)
+        if start_at is None:
+            move(job, State.QUEUED, "Queued.", actor=actor, queued_at=timezone.now())
+            dispatch.start(job)
     return job
+
+
+def _utc(moment: datetime) -> str:
+    with timezone.override(UTC):
+        return moment_text(moment)
 
 
 def _intent(job: CopyJob, accepted: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The operator's verbs on a job: pivot, finish, cancel, and its bandwidth.
+"""The operator's verbs on a job: start now, pivot, finish, cancel; and its bandwidth.
 
 Each is described once: name, permission, legal states, the reason why it is not
 possible now, and the sentence that tells what it will do.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from jobs import audit, dispatch
 from jobs.actions.refusal import Invalid, NotPossible, must, refuse
@@ -23,13 +25,17 @@ from jobs.models import CopyJob
 from jobs.names import alone
 from jobs.outcome import without_stale_evidence
 from jobs.preflight import Finding, Level
+from jobs.schedule import moment_text
 from jobs.transition import move, tell
 from jobs.units import bandwidth_text
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb on a running copy. `consequence` takes the job."""
+    """One verb on a copy. `consequence` takes the job.
+
+    `only_then`: where it is not possible it is not even worth a word.
+    """
 
     name: str
     label: str
@@ -38,6 +44,7 @@ class Verb:
     intended: State
     consequence: Callable[[CopyJob], str]
     not_yet: str
+    only_then: bool = False
 
     def why_not(self, job: CopyJob, actor: Actor | None = None) -> str:
         """Return why the verb is not possible now, or an empty string."""
@@ -51,6 +58,18 @@ class Verb:
         if state == self.intended:
             return f"It is {state.label} already."
         return self.not_yet
+
+
+def _start_consequence(job: CopyJob) -> str:
+    return _(
+        "%(disk)s of %(domain)s is copied to %(destination)s now, and not at "
+        "%(time)s. The host is looked into again first."
+    ) % {
+        "disk": job.disk,
+        "domain": alone(job.domain_name),
+        "destination": alone(job.destination),
+        "time": moment_text(job.start_at) if job.start_at else "",
+    }
 
 
 def _pivot_consequence(job: CopyJob) -> str:
@@ -85,6 +104,16 @@ def _cancel_consequence(job: CopyJob) -> str:
     )
 
 
+START = Verb(
+    name="start",
+    label="Start now",
+    permission="jobs.start_copyjob",
+    states=frozenset({State.REQUESTED}),
+    intended=State.QUEUED,
+    consequence=_start_consequence,
+    not_yet="It does not wait for a start time.",
+    only_then=True,
+)
 PIVOT = Verb(
     name="pivot",
     label="Pivot",
@@ -120,7 +149,7 @@ CANCEL = Verb(
     consequence=_cancel_consequence,
     not_yet="The copy is being ended already.",
 )
-VERBS = {verb.name: verb for verb in (PIVOT, FINISH, CANCEL)}
+VERBS = {verb.name: verb for verb in (START, PIVOT, FINISH, CANCEL)}
 SPEED_PERMISSION = "jobs.speed_copyjob"
 SPEED_STATES = frozenset({State.COPYING, State.MIRRORING})
 
@@ -146,16 +175,15 @@ def perform(
     the audit log.
     """
     must(actor, verb.permission, verb.name, job, verb.why_not(job, actor), reason)
-    withdrawn = never_started(job)
-    intended = State.CANCELLED if withdrawn else verb.intended
-    ending: dict[str, Any] = {
-        "ended_at" if withdrawn else "ending_at": timezone.now(),
-        "refusals": 0,
-        **without_stale_evidence(job),
-    }
     if verb is FINISH and consistent is not None:
-        ending["consistent"] = job.consistent = consistent
-    intent = verb.consequence(job)
+        job.consistent = consistent
+    intent, done_at_once = _for_the_record(verb, job), False
+    if verb is START:
+        intended, fields = State.QUEUED, _queued()
+    elif never_started(job):
+        intended, fields, done_at_once = State.CANCELLED, _withdrawn(), True
+    else:
+        intended, fields = verb.intended, _ending(job)
     moved = move(
         job,
         intended,
@@ -163,11 +191,11 @@ def perform(
         actor=actor,
         audited={
             "action": verb.name,
-            "outcome": Outcome.DONE if withdrawn else Outcome.ASKED,
+            "outcome": Outcome.DONE if done_at_once else Outcome.ASKED,
             "intent": intent,
             "reason": reason,
         },
-        **ending,
+        **fields,
     )
     if not moved:
         job.refresh_from_db()
@@ -180,8 +208,34 @@ def perform(
             ),
             reason,
         )
-    if not withdrawn:
+    if verb is START:
+        dispatch.start(job)
+    elif not done_at_once:
         dispatch.call(job)
+
+
+def _for_the_record(verb: Verb, job: CopyJob) -> str:
+    """The consequence, in the language and the zone of the log whoever asks."""
+    with translation.override("en"), timezone.override(UTC):
+        return verb.consequence(job)
+
+
+def _queued() -> dict[str, Any]:
+    return {"queued_at": timezone.now()}
+
+
+def _withdrawn() -> dict[str, Any]:
+    return {"ended_at": timezone.now()}
+
+
+def _ending(job: CopyJob) -> dict[str, Any]:
+    """What is written with an intent to end."""
+    return {
+        "ending_at": timezone.now(),
+        "refusals": 0,
+        "consistent": job.consistent,
+        **without_stale_evidence(job),
+    }
 
 
 def speed_why_not(job: CopyJob, actor: Actor | None = None) -> str:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from jobs import actions
 from jobs.actions import Verb
@@ -76,8 +77,8 @@ _CAME = [
     *("likely_cause", "libvirt_code", "libvirt_text", "consistency", "left_behind"),
 ]
 _TIMES = [
-    *("requested_at", "started_at", "ready_at", "ending_at", "ended_at", "seen_at"),
-    *("frozen_at", "adopted_at"),
+    *("requested_at", "start_at", "queued_at", "started_at", "ready_at", "ending_at"),
+    *("ended_at", "seen_at", "frozen_at", "adopted_at"),
 ]
 
 
@@ -99,7 +100,7 @@ class CopyJobAdmin(ConfirmingAdmin):
         *("requested_by_name", "reason", "failure", "qemu_text"),
     ]
     date_hierarchy = "requested_at"
-    actions = ["pivot", "finish", "cancel"]
+    actions = ["start", "pivot", "finish", "cancel"]
     inlines = [LeftoverInline, EventInline]
     fieldsets = [
         ("What came of it", {"fields": [*_CAME]}),
@@ -156,6 +157,10 @@ class CopyJobAdmin(ConfirmingAdmin):
         return format_html("{}{}", _list(told), f"{passed} passed." if passed else "")
 
     # --- Verbs -----------------------------------------------------------------------
+
+    @admin.action(description=_("Start now…"), permissions=["verb"])
+    def start(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
+        return self._verb(request, actions.START, jobs)
 
     @admin.action(description="Pivot to the destination…", permissions=["verb"])
     def pivot(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:

@@ -11,9 +11,16 @@ from jobs.commandline.leftovers import leftovers_text
 from jobs.commandline.reaching import followed, reached
 from jobs.commandline.records import Record, job_record, job_records, shown_record
 from jobs.commandline.text import exact, fields, table
-from jobs.commandline.waiting import BY_VERB, COMPLETE, READY, wait_until
+from jobs.commandline.waiting import (
+    BY_POLICY,
+    BY_VERB,
+    COMPLETE,
+    READY,
+    Goal,
+    wait_until,
+)
 from jobs.forecast import Forecast, Kind
-from jobs.lifecycle import State
+from jobs.lifecycle import State, WhenReady
 from jobs.models import AuditEntry, CopyJob
 from jobs.preflight import findings_from_json
 from jobs.units import bandwidth_text, bytes_text, seconds_text
@@ -131,14 +138,23 @@ def watch(call: Call) -> Answer:
 # --- Acting --------------------------------------------------------------------------
 
 
+def start_now(call: Call) -> Answer:
+    """Start a job now that waits for its start time."""
+    return _perform(call, BY_POLICY[WhenReady(find.job(call.options.job).when_ready)])
+
+
 def act(call: Call) -> Answer:
     """Pivot, finish or cancel a job."""
+    return _perform(call, BY_VERB[call.options.verb])
+
+
+def _perform(call: Call, goal: Goal) -> Answer:
     verb = actions.VERBS[call.options.verb]
     job = find.job(call.options.job)
     frozen = getattr(call.options, "consistent", None)
     actions.perform(verb, job, call.actor, call.options.reason, consistent=frozen)
     asked = f"{verb.label} of job {job.pk} was asked for. {verb.consequence(job)}"
-    return reached(call, job, BY_VERB[verb.name], asked)
+    return reached(call, job, goal, asked)
 
 
 def speed(call: Call) -> Answer:

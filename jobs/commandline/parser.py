@@ -196,6 +196,10 @@ def _add_job_commands(acts: Subparsers) -> None:
         help="what to wait for; the end must be a good one (default: end)",
     )
     _add_timeout(watch)
+    start_now = _with_job(_leaf(acts, "start-now", copies.start_now))
+    start_now.set_defaults(verb="start")
+    _add_reason(start_now)
+    _add_wait(start_now, "it is mirroring, or pivoted or finished as it was asked for")
     for verb in ("pivot", "finish", "cancel"):
         leaf = _with_job(_leaf(acts, verb, copies.act))
         leaf.set_defaults(verb=verb)
@@ -224,6 +228,13 @@ def _with_job(leaf: CommandParser) -> CommandParser:
 def _add_start(acts: Subparsers) -> None:
     start = _leaf(acts, "start", starting.start)
     add_copy_options(start)
+    start.add_argument(
+        "--at",
+        type=values.start_time,
+        metavar="TIME",
+        help="start then: 02:00 (the next one), 2026-11-27T02:00; in UTC, or with an "
+        "offset such as +01:00",
+    )
     instead = start.add_mutually_exclusive_group()
     instead.add_argument(
         "--print-xml", action="store_true", help="print the XML and start nothing"

@@ -177,7 +177,10 @@ _OPTIONS = (
     *("bandwidth", "bandwidth_asked", "granularity", "buf_size", "consistent"),
     *("stall_limit", "total_limit", "at_limit", "accepted", "transient_job"),
 )
-_TIMES = ("requested_at", "started_at", "ready_at", "ended_at", "seen_at", "adopted_at")
+_TIMES = (
+    *("requested_at", "start_at", "started_at", "ready_at", "ended_at", "seen_at"),
+    "adopted_at",
+)
 
 
 def seconds(job: CopyJob) -> float:

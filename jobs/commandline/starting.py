@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
+from django.utils import timezone
+
 from jobs import actions, checks
 from jobs.actions import Invalid
 from jobs.checks import Checked
@@ -29,6 +31,8 @@ from jobs.preflight import (
     problems,
     stops,
 )
+from jobs.schedule import moment_text
+from jobs.units import rough_text
 
 # A start waits so long for a look at the host: it is made again by whoever starts.
 LOOK_FIRST = 5.0
@@ -45,7 +49,11 @@ def start(call: Call) -> Answer:
         return _check(call, request)
     checked = _look_first(call, request)
     job = _ask_for(call, request)
-    asked = f"Job {job.pk} copies {job.source} to {job.destination}."
+    copies = "copies" if job.start_at is None else "will copy"
+    asked = f"Job {job.pk} {copies} {job.source} to {job.destination}."
+    if job.start_at is not None:
+        left = (job.start_at - timezone.now()).total_seconds()
+        asked += f" It starts at {moment_text(job.start_at)}, in {rough_text(left)}."
     answer = reached(call, job, BY_POLICY[request.when_ready], asked)
     looked = _findings(request, checked.findings, checked.at) if checked else None
     return Answer({**dict(answer.data), "check": looked}, answer.text)
@@ -119,7 +127,7 @@ def _tell(call: Call, text: str) -> None:
 
 def _ask_for(call: Call, request: CopyRequest) -> CopyJob:
     try:
-        return actions.request_copy(request, call.actor)
+        return actions.request_copy(request, call.actor, start_at=call.options.at)
     except Invalid as error:
         raise _refused(error.problems, request) from error
 

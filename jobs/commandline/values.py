@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from math import isfinite
 from typing import Any
 
 from jobs.hypervisor import Secret, Server
-from jobs.units import parse_bytes, parse_seconds
+from jobs.units import next_moment, parse_bytes, parse_seconds
+
+_HOUR = re.compile(r"\d\d:\d\d")
 
 
 def _value(parse: Callable[[str], Any], ok: Callable[[Any], bool], what: str) -> Any:
@@ -41,6 +44,20 @@ def moment(text: str) -> datetime:
             "with an offset such as +01:00."
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def start_time(text: str) -> datetime:
+    """Return the time that "02:00" means, the next one; or "2026-11-27T02:00+01:00".
+
+    In UTC where the text has no offset.
+    """
+    if not _HOUR.fullmatch(text):
+        return moment(text)
+    try:
+        hour = time.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"“{text}” is no time of a day.") from error
+    return next_moment(hour, None, UTC, datetime.now(tz=UTC))
 
 
 def size(text: str) -> int:

@@ -11,6 +11,8 @@ from jobs.models import CopyJob
 from jobs.names import short, some
 
 _SENTENCES = {
+    "start": "{count} copies on {hosts} start now, and not at the times that they were "
+    "asked for: {names}.",
     "pivot": "{names} will run from their destinations. The {count} old files stay on "
     "{hosts} and go stale.",
     "finish": "{count} mirrors on {hosts} end: {names} stay on their sources, and the "

@@ -48,9 +48,11 @@ class ShownVerb:
     @property
     def style(self) -> str:
         """Return the button's class."""
-        return {"pivot": "btn-primary", "cancel": "btn-danger"}.get(
-            self.verb.name, "btn-quiet"
-        )
+        return {
+            "start": "btn-primary",
+            "pivot": "btn-primary",
+            "cancel": "btn-danger",
+        }.get(self.verb.name, "btn-quiet")
 
 
 @dataclass
@@ -250,12 +252,14 @@ class ShownJob:
 
     @cached_property
     def verbs(self) -> list[ShownVerb]:
-        """Return every verb, those that are not possible with the reason."""
+        """Return every verb, those that are not possible with the reason; but none
+        that has no meaning for this job."""
         return [
             ShownVerb(
                 verb, verb.why_not(self.job, self.actor), verb.consequence(self.job)
             )
             for verb in VERBS.values()
+            if self.state in verb.states or not verb.only_then
         ]
 
     @property

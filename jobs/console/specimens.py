@@ -152,10 +152,20 @@ def _sample(began: datetime, number: int) -> JobSample:
 def _verdict() -> Verdict:
     findings = (
         Finding(
-            "space", Level.STOP, "The pool fast has 3 GiB free.", "Choose another."
+            "there_is_room",
+            Level.STOP,
+            "The pool fast has 3 GiB free.",
+            "Choose another.",
         ),
-        Finding("format", Level.WARN, "A raw copy is not sparse there.", "Take qcow2."),
-        Finding("blocked", Level.NOTICE, "No snapshot until the job ends.", ""),
+        Finding(
+            "sparse_stays_sparse",
+            Level.WARN,
+            "A raw copy is not sparse there.",
+            "Take qcow2.",
+        ),
+        Finding(
+            "guest_can_do_less", Level.NOTICE, "No snapshot until the job ends.", ""
+        ),
         Finding("host_answers", Level.PASS, "alder answers.", ""),
     )
     return Verdict(tuple(ShownFinding(each, "", each.rule, False) for each in findings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, ClassVar, cast
 
@@ -34,9 +35,17 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
     def to_look_at(self) -> CopyJobQuerySet:
         """Return the jobs that a look at their host may move on.
 
-        Active ones, and ended ones whose guest could not be thawed yet.
+        Active ones, but such as wait for their start time only once it has come; and
+        ended ones whose guest could not be thawed yet.
         """
-        return self.filter(models.Q(state__in=ACTIVE) | ~models.Q(frozen_at=None))
+        waits = models.Q(state=State.REQUESTED)
+        due = waits & models.Q(start_at__lte=timezone.now())
+        active = models.Q(state__in=ACTIVE - {State.REQUESTED})
+        return self.filter(active | due | ~models.Q(frozen_at=None))
+
+    def scheduled(self) -> CopyJobQuerySet:
+        """Return the jobs that wait for their start time, the next one first."""
+        return self.filter(state=State.REQUESTED).order_by("start_at", "id")
 
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""
@@ -156,6 +165,9 @@ class CopyJob(models.Model):
     left_behind = models.TextField(blank=True)
 
     requested_at = models.DateTimeField(default=timezone.now)
+    # Before this nothing is started; None is at once. Then: since when it may start.
+    start_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField(null=True)
     # When a copy that somebody else had begun was taken over; its past is not known.
     adopted_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -193,6 +205,12 @@ class CopyJob(models.Model):
                 condition=models.Q(frozen_at__isnull=False),
                 name="frozen_jobs_by_host",
             ),
+            # The tick: whose start time has come? And the overview: what comes next?
+            models.Index(
+                fields=["start_at"],
+                condition=models.Q(state=State.REQUESTED),
+                name="jobs_by_start_time",
+            ),
             # The jobs page, by state; and how many there are of each.
             models.Index(fields=["state", "-id"], name="jobs_by_state"),
         ]
@@ -210,6 +228,11 @@ class CopyJob(models.Model):
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def queued_since(self) -> datetime:
+        """Since when a queued job may start."""
+        return self.queued_at or self.requested_at
 
     @property
     def begun(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -47,6 +49,63 @@ def test_the_json_of_a_job_has_what_scripts_rely_on(blockcopy: Run, disk: Disk) 
     assert (done["host"], done["domain"], done["disk"]) == ("alder", "web", "vda")
     assert (done["source"], done["destination"]) == (disk.source, TO)
     assert 0 <= done["seconds"] < 60
+
+
+# --- At a time ------------------------------------------------------------------------
+
+
+def test_start_at_a_time(blockcopy: Run, disk: Disk) -> None:
+    done = blockcopy(
+        *("job", "start", "alder", "web", "vda", "--to", TO, "--at", "02:00"),
+    )
+
+    job = the_job()
+    assert job.state == State.REQUESTED
+    assert job.start_at is not None
+    assert (job.start_at.hour, job.start_at.minute) == (2, 0)
+    assert timezone.now() < job.start_at <= timezone.now() + timedelta(days=1)
+    told = f"{job.start_at:%Y-%m-%d} 02:00 UTC, in "
+    assert (
+        f"Job {job.pk} will copy {disk.source} to {TO}. It starts at {told}" in done.out
+    )
+    shown = blockcopy("job", "show", job.pk, "--json").json
+    assert shown["start_at"] == job.start_at.isoformat()
+
+
+def test_start_at_a_time_with_an_offset(blockcopy: Run, disk: Disk) -> None:
+    day = f"{timezone.now() + timedelta(days=3):%Y-%m-%d}"
+    words = ("job", "start", "alder", "web", "vda", "--to", TO)
+    assert blockcopy(*words, "--at", f"{day}T02:00+01:00").status == 0
+    assert the_job().start_at == datetime.fromisoformat(f"{day}T01:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "words"),
+    [
+        ("2020-01-01T02:00", 1, "The start time 2020-01-01 02:00 UTC has passed."),
+        ("25:00", 2, "“25:00” is no time of a day."),
+        ("soon", 2, "“soon” is no time"),
+    ],
+)
+def test_a_start_time_that_is_refused(
+    blockcopy: Run, disk: Disk, at: str, status: int, words: str
+) -> None:
+    words_before = ("job", "start", "alder", "web", "vda", "--to", TO)
+    done = blockcopy(*words_before, "--at", at)
+    assert done.status == status
+    assert words in done.err
+    assert not CopyJob.objects.exists()
+
+
+def test_start_now(blockcopy: Run, disk: Disk) -> None:
+    blockcopy("job", "start", "alder", "web", "vda", "--to", TO, "--at", "02:00")
+    job = the_job()
+    done = blockcopy("job", "start-now", job.pk, "--reason", "quiet", "--json")
+    assert (done.status, done.json["state"]) == (0, State.QUEUED)
+    entry = AuditEntry.objects.get(action="start")
+    assert (entry.outcome, entry.reason) == ("asked", "quiet")
+    again = blockcopy("job", "start-now", job.pk)
+    assert (again.status, again.err.strip()) == (1, "It is queued already.")
 
 
 @pytest.mark.parametrize("word", ["web", "6F9619FF-8B86-4011-B42D-00CF4FC964FF"])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
 from jobs.actions import VERBS
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from tests.conftest import signed_in
-from tests.console.fleet_rows import HOSTILE_NAMES
+from tests.console.fleet_rows import HOSTILE_NAMES, add_disk
 from tests.console.rows import job_in, text_of
 
 DIALOG = {"HX-Request": "true", "HX-Target": "dialog-body"}
@@ -25,6 +27,13 @@ DIALOG = {"HX-Request": "true", "HX-Target": "dialog-body"}
 def job(disk: Disk) -> CopyJob:
     """A job that waits for a decision."""
     return job_in(State.MIRRORING, disk)
+
+
+def scheduled(disk: Disk) -> CopyJob:
+    """A job that waits for its start time."""
+    return job_in(
+        State.REQUESTED, disk, start_at=timezone.now() + timedelta(hours=2, minutes=14)
+    )
 
 
 def at(job: CopyJob, verb: str = "pivot") -> str:
@@ -44,12 +53,13 @@ def state_of(job: CopyJob) -> str:
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_a_verb_works(olga: User, job: CopyJob, verb: str) -> None:
-    client = signed_in(olga)
+def test_a_verb_works(olga: User, disk: Disk, verb: str) -> None:
+    job = scheduled(disk) if verb == "start" else job_in(State.MIRRORING, disk)
+    before, client = job.state, signed_in(olga)
     question = client.get(at(job, verb))
     assert question.status_code == 200
     assert escape(VERBS[verb].consequence(job)) in text_of(question)
-    assert state_of(job) == State.MIRRORING
+    assert state_of(job) == before
     done = client.post(at(job, verb), {"reason": "quiet hour"}, follow=True)
     assert done.redirect_chain == [(reverse("job", args=[job.pk]), 302)]
     assert state_of(job) == VERBS[verb].intended
@@ -150,7 +160,7 @@ def production(job: CopyJob) -> CopyJob:
     return CopyJob.objects.get(pk=job.pk)
 
 
-@pytest.mark.parametrize("verb", list(VERBS))
+@pytest.mark.parametrize("verb", ["pivot", "finish", "cancel"])
 @pytest.mark.parametrize("headers", [{}, DIALOG])
 def test_in_production_the_domain_s_name_is_typed(
     olga: User, production: CopyJob, verb: str, headers: dict[str, str]
@@ -183,6 +193,8 @@ def test_nor_before_what_reaches_no_host(olga: User, disk: Disk) -> None:
     job = job_in(State.QUEUED, disk)
     client = signed_in(olga)
     assert 'name="typed"' not in text_of(client.get(at(job, "cancel")))
+    later = scheduled(add_disk(job.domain, "vdb"))
+    assert 'name="typed"' not in text_of(client.get(at(later, "start")))
     client.post(at(job, "cancel"))
     assert state_of(job) == State.CANCELLED
 

@@ -65,6 +65,8 @@ def _history(job: Job, lines: list[Line]) -> Iterator[Broken]:
 def _entries(job: Job, lines: list[Line], entries: list[Entry]) -> Iterator[Broken]:
     """Each transition that is an act has its entry, and each entry its transition."""
     wanted: Told = Counter(filter(None, map(_entry_of, lines)))
+    if job.scheduled:
+        wanted["start", "asked"] += sum(line.new == "queued" for line in lines)
     if job.adopted:
         wanted["adopt", "done"] += 1
     elif {line.new for line in lines} & {"copying", "mirroring"}:

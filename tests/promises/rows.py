@@ -35,6 +35,7 @@ class Job:
     failure: str
     adopted: bool
     frozen: bool
+    scheduled: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Database:
 JOBS = """
 select id, state, host_name, domain_name, domain_uuid, disk, source, source_format,
   destination, destination_kind, destination_format, when_ready, at_limit, flagged,
-  libvirt_id, refusals, failure, adopted_at is not null, frozen_at is not null
+  libvirt_id, refusals, failure, adopted_at is not null, frozen_at is not null,
+  start_at is not null
 from jobs_copyjob order by id"""
 LINES = """
 select job_id, time, actor, old_state, new_state, message
@@ -134,7 +136,7 @@ def read(url: str) -> Database:
 
 
 def _all(ask: Ask) -> Database:
-    jobs = [Job(*row[:-2], *map(bool, row[-2:])) for row in ask(JOBS)]
+    jobs = [Job(*row[:-3], *map(bool, row[-3:])) for row in ask(JOBS)]
     return Database(
         jobs={job.pk: job for job in jobs},
         lines=[Line(row[0], _time(row[1]), *row[2:]) for row in ask(LINES)],

@@ -138,6 +138,15 @@ def test_somebody_elses_copy_is_known_as_that() -> None:
 # --- Acts -----------------------------------------------------------------------------
 
 
+def test_a_start_at_a_time_has_its_entry_once() -> None:
+    later = replace(JOB, scheduled=True)
+    taken_up = ("system", "start", "asked")
+    assert of_acts(database(later, told=(*ACTS, taken_up))) == []
+    assert of_acts(database(later)) == [Kind.UNRECORDED]
+    assert of_acts(database(later, told=(*ACTS, taken_up, taken_up))) == [Kind.DOUBLED]
+    assert of_acts(database(told=(*ACTS, taken_up))) == [Kind.DOUBLED]
+
+
 @pytest.mark.parametrize(
     ("told", "kind"),
     [

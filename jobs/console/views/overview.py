@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jobs.actor import Actor, from_request
@@ -99,6 +100,8 @@ class Stuck:
         if self.job.flagged:
             return self.job.flagged
         state = State(self.job.state)
+        if state == State.REQUESTED:
+            return _("Its start time has passed, and no worker has taken it up.")
         if state == State.QUEUED:
             return "No worker has taken it up."
         return f"It has been {state.label} for longer than that takes."
@@ -106,7 +109,8 @@ class Stuck:
     @property
     def since(self) -> datetime:
         job = self.job
-        return job.ending_at or job.started_at or job.requested_at
+        waiting = job.queued_at or job.start_at or job.requested_at
+        return job.ending_at or job.started_at or waiting
 
 
 def stuck_jobs() -> CopyJobQuerySet:
@@ -115,8 +119,12 @@ def stuck_jobs() -> CopyJobQuerySet:
     flagged = Q(state=State.COPYING) & ~Q(flagged="")
     ending = Q(state__in=SHORT, ending_at__lt=before)
     starting = Q(state=State.STARTING, started_at__lt=before)
-    queued = Q(state=State.QUEUED, requested_at__lt=before)
-    found = CopyJob.objects.active().filter(flagged | ending | starting | queued)
+    asked = Q(queued_at__lt=before) | Q(queued_at=None, requested_at__lt=before)
+    queued = Q(state=State.QUEUED) & asked
+    overdue = Q(state=State.REQUESTED, start_at__lt=before)
+    found = CopyJob.objects.active().filter(
+        flagged | ending | starting | queued | overdue
+    )
     return found.order_by("id")
 
 

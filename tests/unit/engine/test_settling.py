@@ -378,7 +378,7 @@ def test_a_request_that_waited_too_long_is_not_started(
 ) -> None:
     """The host was silent all night; nobody expects the copy any more."""
     long_ago = timezone.now() - calls.QUEUED_AT_MOST - timedelta(seconds=1)
-    CopyJob.objects.filter(pk=job.pk).update(requested_at=long_ago)
+    CopyJob.objects.filter(pk=job.pk).update(queued_at=long_ago)
     workers.work()
     assert settled(job).state == State.FAILED
     assert job.failure == calls.WAITED_TOO_LONG

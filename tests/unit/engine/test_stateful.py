@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -59,13 +61,15 @@ ROWS = (Leftover, JobEvent, CopyJob, ChainLink, Disk, Domain, StoragePool)
 MEDDLERS = (
     *("restarts", "stops", "becomes ready", "copy fails", "pivots", "ends", "edits"),
     *("redis emptied", "another worker", "a sweep", "an event"),
-    *("olga cancels", "olga pivots", "olga finishes"),
+    *("olga cancels", "olga pivots", "olga finishes", "olga starts"),
 )
 
 # Hypothesis draws the first and the last more often than the rest.
-VERBS = (actions.PIVOT, actions.CANCEL, actions.FINISH, actions.PIVOT)
+VERBS = (actions.PIVOT, actions.CANCEL, actions.START, actions.FINISH, actions.PIVOT)
 POLICIES = (WhenReady.PIVOT, WhenReady.FINISH, WhenReady.WAIT, WhenReady.WAIT)
-PHASES = ("mirroring", "copying", "requested", "foreign", "", "mirroring")
+PHASES = ("mirroring", "copying", "requested", "scheduled", "foreign", "", "mirroring")
+# Seconds from the request to the start; 0 is at once.
+LATER = (0, 0, 30, 400)
 
 numbers = st.integers(0, 7)
 troubles = st.one_of(
@@ -143,7 +147,8 @@ class Console(RuleBasedStateMachine):
             elif phase:
                 policy = policies[number]
                 limited = odd and number == 1
-                self.ask_for_copy(number, policy, False, limited, odd, Trouble())
+                later = LATER[-1] if phase == "scheduled" else 0
+                self.ask_for_copy(number, policy, False, limited, odd, later, Trouble())
             if phase in ("copying", "mirroring"):
                 self.all_tasks(Trouble())
             if phase == "mirroring":
@@ -165,6 +170,7 @@ class Console(RuleBasedStateMachine):
         earlier=st.booleans(),
         limited=st.booleans(),
         consistent=st.booleans(),
+        later=st.sampled_from(LATER),
         trouble=troubles,
     )
     def request(
@@ -174,9 +180,10 @@ class Console(RuleBasedStateMachine):
         earlier: bool,
         limited: bool,
         consistent: bool,
+        later: int,
         trouble: Trouble,
     ) -> None:
-        self.ask_for_copy(number, policy, earlier, limited, consistent, trouble)
+        self.ask_for_copy(number, policy, earlier, limited, consistent, later, trouble)
 
     def ask_for_copy(
         self,
@@ -185,6 +192,7 @@ class Console(RuleBasedStateMachine):
         earlier: bool,
         limited: bool,
         consistent: bool,
+        later: int,
         trouble: Trouble,
     ) -> None:
         uuid, target = self.places[number % 3]
@@ -206,7 +214,11 @@ class Console(RuleBasedStateMachine):
             accepted=EVERY_RULE,
             reason="wanted",
         )
-        self.act(lambda: actions.request_copy(wanted, self.world.olga), trouble)
+        start_at = timezone.now() + timedelta(seconds=later) if later else None
+        self.act(
+            lambda: actions.request_copy(wanted, self.world.olga, start_at=start_at),
+            trouble,
+        )
         self.truth.requested |= self.new_jobs()
 
     @precondition(lambda self: self.truth.states)
@@ -388,8 +400,7 @@ class Console(RuleBasedStateMachine):
         getattr(tasks, name)(*arguments)
 
     def meddling_olga(self, what: str) -> None:
-        verbs = {"cancels": "cancel", "pivots": "pivot", "finishes": "finish"}
-        verb = actions.VERBS[verbs[what.split()[1]]]
+        verb = next(v for v in actions.VERBS.values() if v.name in what)
         for job in CopyJob.objects.active():
             if not verb.why_not(job):
                 actions.perform(verb, job, self.world.olga)
@@ -421,7 +432,7 @@ class Console(RuleBasedStateMachine):
         self.truth.judge_rest()
 
     def is_quiet(self) -> bool:
-        jobs = list(CopyJob.objects.to_look_at())
+        jobs = [*CopyJob.objects.to_look_at(), *CopyJob.objects.scheduled()]
         policy = any(
             job.state == State.MIRRORING and job.when_ready != WhenReady.WAIT
             for job in jobs

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.units import (
     bandwidth_text,
     bytes_text,
+    next_moment,
     parse_bytes,
     parse_seconds,
     seconds_text,
@@ -103,3 +109,49 @@ def test_parse_seconds(text: str, expected: int | None) -> None:
 def test_a_time_is_written_as_it_may_be_typed(seconds: int, text: str) -> None:
     assert seconds_text(seconds) == text
     assert parse_seconds(text) == seconds
+
+
+# --- Times of a day ------------------------------------------------------------------
+
+BERLIN = ZoneInfo("Europe/Berlin")
+zones = st.sampled_from(
+    [UTC, BERLIN, ZoneInfo("Asia/Kathmandu"), ZoneInfo("Pacific/Apia")]
+)
+
+
+@pytest.mark.parametrize(
+    ("now", "hour", "expected"),
+    [
+        ("2026-11-26T22:00", "02:00", "2026-11-27T01:00"),
+        ("2026-11-27T00:59", "02:00", "2026-11-27T01:00"),
+        ("2026-11-27T01:00", "02:00", "2026-11-28T01:00"),
+        ("2026-11-26T23:30", "00:15", "2026-11-27T23:15"),  # today there, already
+        ("2027-03-27T23:00", "02:30", "2027-03-28T01:30"),  # shown as 03:30
+        ("2026-10-24T22:00", "02:30", "2026-10-25T00:30"),  # the first of the two
+    ],
+)
+def test_the_next_time_of_a_day(now: str, hour: str, expected: str) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    found = next_moment(time.fromisoformat(hour), None, BERLIN, moment)
+    assert found.isoformat()[:16] == expected
+
+
+def test_the_time_of_a_day_that_is_told() -> None:
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    found = next_moment(time(2), date(2026, 12, 24), BERLIN, now)
+    assert found == datetime(2026, 12, 24, 1, tzinfo=UTC)
+
+
+@given(
+    st.times().map(lambda hour: hour.replace(second=0, microsecond=0)),
+    zones,
+    st.integers(946_684_800, 2_051_222_400),  # the years 2000 to 2034
+)
+def test_the_next_time_is_ahead_and_near(
+    hour: time, zone: ZoneInfo, epoch: int
+) -> None:
+    now = datetime.fromtimestamp(epoch, tz=UTC)
+    found = next_moment(hour, None, zone, now)
+    assert now < found
+    # Pacific/Apia once left out a whole day.
+    assert found - now <= timedelta(hours=49)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
 from jobs import strangers
 from jobs.hypervisor import Identity
 from jobs.lifecycle import ENDED, State, WhenReady, is_legal
@@ -122,7 +124,11 @@ class Truth:
         self.states[job.pk] = new
         if new in (State.COPYING, State.MIRRORING):
             self._begun.add(job.pk)
-        if new in OF_VERB and (new != State.CANCELLED or old == State.QUEUED):
+        if new == State.QUEUED and job.start_at is not None:
+            by_a_person = event.actor == self.operator
+            assert by_a_person or job.start_at <= timezone.now(), f"{job}: too early"
+        withdrawn = old in (State.REQUESTED, State.QUEUED)
+        if new in OF_VERB and (new != State.CANCELLED or withdrawn):
             self._judge_intent(event, job, new)
         if old is not None:
             seen = [moment.get(place_of(job)) for moment in self.host.moments]
@@ -223,5 +229,7 @@ class Truth:
             assert told[verb, "done"] == done, f"{job} {job.state}: {told}"
         if job.state in (State.FAILED, State.LOST):
             assert any(outcome == "failed" for _, outcome in told), f"{job}: {told}"
+        taken_up = job.start_at and job.events.filter(new_state=State.QUEUED).count()
+        assert told["start", "asked"] == (taken_up or 0), f"{job}: {told}"
         begun = job.pk in self._begun - self.adopted
         assert told["start", "done"] in ((1,) if begun else (0, 1)), f"{job}: {told}"

@@ -1,0 +1,50 @@
+"""Copies that start at a time: taken up by a look at their host once it has come.
+
+Nothing waits for the time but the row itself. While nobody is at work it passes, and
+the next look is late; a conditional update lets one of several lookers in.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from jobs.actor import SYSTEM
+from jobs.audit import Outcome
+from jobs.lifecycle import State
+from jobs.models import CopyJob
+from jobs.transition import Level, move
+from jobs.units import rough_text
+
+# A start that is later than this is told as late.
+LATE = timedelta(minutes=1)
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a time to the minute, in the zone of whom it is said to, with its name."""
+    local = timezone.localtime(moment)
+    return f"{local:%Y-%m-%d %H:%M} {timezone.get_current_timezone_name()}"
+
+
+def take_up(job: CopyJob) -> bool:
+    """Queue a requested job whose start time has come.
+
+    False if it has not, or somebody was first: another look, or who withdrew it.
+    """
+    now = timezone.now()
+    if job.start_at is None or job.start_at > now:
+        return False
+    late = now - job.start_at
+    message = f"The start time {moment_text(job.start_at)} was reached."
+    if late > LATE:
+        message += f" Nobody was at work then: {rough_text(late.total_seconds())} late."
+    return move(
+        job,
+        State.QUEUED,
+        message,
+        actor=SYSTEM,
+        level=Level.WARNING if late > LATE else Level.INFO,
+        audited={"action": "start", "outcome": Outcome.ASKED, "detail": message},
+        queued_at=now,
+    )
