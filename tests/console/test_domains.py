@@ -83,7 +83,7 @@ def test_a_filter_that_makes_no_sense_is_said(victor: User, domain: Domain) -> N
 
 def test_headings_sort(victor: User, domain: Domain) -> None:
     page = text_of(signed_in(victor).get("/domains/?sort=name"))
-    assert 'aria-sort="ascending"><a class="sort" href="/domains/?sort=-name"' in page
+    assert 'aria-sort="ascending"> <a class="sort" href="/domains/?sort=-name"' in page
     assert '<a class="sort" href="/domains/?sort=host"' in page
 
 
