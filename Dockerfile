@@ -4,7 +4,7 @@
 FROM python:3.11-slim-bookworm AS build
 
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev libvirt-dev pkg-config \
+    && apt-get install --yes --no-install-recommends gcc gettext libc6-dev libvirt-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python -m venv /opt/console
@@ -13,6 +13,10 @@ COPY requirements-build.txt requirements.txt ./
 # Nothing is installed whose hash is not known, the tools that build packages included.
 RUN pip install --require-hashes -r requirements-build.txt \
     && pip install --require-hashes --no-build-isolation -r requirements.txt
+COPY locale ./locale
+RUN for texts in locale/*/LC_MESSAGES/*.po; do \
+        msgfmt --check-format --output-file="${texts%.po}.mo" "$texts" || exit; \
+    done
 
 
 FROM python:3.11-slim-bookworm
@@ -29,6 +33,7 @@ COPY blockcopy_web ./blockcopy_web
 COPY jobs ./jobs
 COPY templates ./templates
 COPY static ./static
+COPY --from=build /build/locale ./locale
 ENV PATH=/opt/console/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -193,6 +193,8 @@ LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
 # Each in its own language: whoever can't read this page looks for it.
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["blockcopy_web.formats"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

@@ -1,5 +1,6 @@
 # Sourced by the other scripts. Makes sure that everything is there that they need:
-# Debian's packages, user namespaces, a virtual environment with the locked packages.
+# Debian's packages, user namespaces, a virtual environment with the locked packages,
+# the compiled catalogs of texts.
 # What was made once is found the next time. Nothing else on the machine is touched.
 #
 #   set_up demo     what script/demo and script/serve need
@@ -73,6 +74,7 @@ missing_packages() {
     is_there '/usr/include/stdio.h' || echo libc6-dev
     # redis-tools holds the server too and, unlike redis-server, starts none.
     have redis-server || have redis-check-rdb || echo redis-tools
+    have msgfmt || echo gettext
     if ! python=$(find_python); then
         echo python3 python3-venv python3-dev
     elif ! python_is_complete "$python"; then
@@ -161,6 +163,18 @@ install_locked() {
             tail -n 1 "$log") (see var/log/setup.log)"
 }
 
+# The catalogs of texts that Django reads, from those that people write.
+ensure_catalogs() {
+    local texts catalog
+    for texts in locale/*/LC_MESSAGES/*.po; do
+        catalog=${texts%.po}.mo
+        [ ! "$catalog" -nt "$texts" ] || continue
+        msgfmt --check-format --output-file="$catalog.new" "$texts" 2>>"$log" ||
+            die "msgfmt could not compile $texts: $(tail -n 1 "$log")"
+        mv "$catalog.new" "$catalog"
+    done
+}
+
 set_up() {
     mkdir -p var/log
     : >"$log"
@@ -172,5 +186,6 @@ set_up() {
     else
         ensure_environment requirements.txt
     fi
+    ensure_catalogs
     PATH=$root/.venv/bin:$PATH
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,6 +26,7 @@ from jobs.models import ChainLink, Disk, Domain, Host, Site, StoragePool
 from jobs.roles import ADMINISTRATOR, OPERATOR, VIEWER
 from lab.redis import PrivateRedis
 
+PROJECT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
 
 # No example fails for being slow: on a busy machine any of them is, at times.
@@ -32,6 +34,14 @@ examples.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 examples.load_profile("patient")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _catalogs_are_compiled() -> None:
+    """As set-up does it, for whoever has changed texts since then."""
+    compiling = ". script/setup.sh && ensure_catalogs"
+    subprocess.run(["bash", "-c", compiling], cwd=PROJECT, check=True)
+
 
 # --- The database ------------------------------------------------------------------
 

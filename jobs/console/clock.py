@@ -6,6 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from jobs.units import rough_text
 
@@ -21,7 +23,8 @@ def duration_text(seconds: float) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     if days:
-        return f"{days} d {hour}:{minute:02}:{second:02}"
+        clock = f"{hour}:{minute:02}:{second:02}"
+        return _("%(days)s d %(clock)s") % {"days": days, "clock": clock}
     if hours:
         return f"{hour}:{minute:02}:{second:02}"
     return f"{minute}:{second:02}"
@@ -30,5 +33,15 @@ def duration_text(seconds: float) -> str:
 def ago_text(seconds: float) -> str:
     """Return an age: "just now", "12 s ago", "5 min ago", "2 days ago"."""
     if seconds < 2:
-        return "just now"
-    return f"{rough_text(seconds)} ago"
+        return _("just now")
+    return _("%(time)s ago") % {"time": rough_text(seconds)}
+
+
+def as_of_text(seconds: float) -> str:
+    """Return how old a number is: "as of 12 s ago"."""
+    return _("as of %(ago)s") % {"ago": ago_text(seconds)}
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a point in time in its own zone, in the reader's order, to the second."""
+    return date_format(moment, "SHORT_DATETIME_FORMAT")

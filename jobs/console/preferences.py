@@ -11,7 +11,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.utils.translation import gettext as now_
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobs.console.forms import prepare
@@ -131,7 +131,7 @@ class PreferencesForm(ModelFormOfPreferences):
         typed = str(self.cleaned_data["time_zone"]).strip().replace(" ", "_")
         if typed and typed.casefold() not in _known_zones():
             raise ValidationError(
-                now_("There is no time zone “%(zone)s”; one is Europe/Berlin.")
+                gettext("There is no time zone “%(zone)s”; one is Europe/Berlin.")
                 % {"zone": typed}
             )
         return _known_zones()[typed.casefold()] if typed else ""

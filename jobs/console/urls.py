@@ -18,6 +18,7 @@ from jobs.console.views import (
     preferences,
     stream,
     styleguide,
+    texts,
     verbs,
     views,
 )
@@ -49,6 +50,7 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit.audit, name="audit"),
     path("audit/export/<slug:form>/", audit.export, name="audit-export"),
     path("stream/", stream.stream, name="stream"),
+    path("texts/<slug:language>/<slug:version>.js", texts.texts, name="texts"),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", account.SignOut.as_view(), name="logout"),

@@ -16,7 +16,9 @@
     const count = form.querySelector("[data-choose-count]");
     if (!count) return;
     const all = form.querySelector("input[name=all]:checked");
-    const words = all ? `All ${all.value}:` : on ? `${on} selected:` : count.dataset.chooseCount;
+    let words = count.dataset.chooseCount;
+    if (all) words = interpolate(gettext("All %s:"), [all.value]);
+    else if (on) words = interpolate(ngettext("%s selected:", "%s selected:", on), [on]);
     if (count.textContent !== words) count.textContent = words;
   }
 

@@ -1,45 +1,68 @@
 // Lets times go on while the page stands: ages, durations, the reader's own zone.
-// The words are those of jobs/console/clock.py.
+// The words are those of jobs/console/clock.py, in the reader's language too.
 (() => {
   "use strict";
   const FRESH_SECONDS = 5;
   const ASK_MS = 3000;
   // The browser's clock may be wrong; ages are told by the server's.
   const offset = Number(document.body.dataset.now) - Date.now();
-  const local = new Intl.DateTimeFormat("sv-SE", {
-    dateStyle: "short",
-    timeStyle: "medium",
+  const local = new Intl.DateTimeFormat("en-GB", {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
     timeZone: document.documentElement.dataset.timeZone, // the browser's, if none is chosen
   });
+  // The server's order: "Y-m-d H:i:s", "d.m.Y H:i:s".
+  const order = get_format("SHORT_DATETIME_FORMAT");
+  const letters = { Y: "year", m: "month", d: "day", H: "hour", i: "minute", s: "second" };
   let asked = 0;
   const two = (number) => String(number).padStart(2, "0");
+  const say = (text, words) => interpolate(text, words, true);
 
   function durationText(seconds) {
     const second = Math.floor(seconds) % 60;
     const minute = Math.floor(seconds / 60) % 60;
     const hour = Math.floor(seconds / 3600) % 24;
     const day = Math.floor(seconds / 86400);
-    if (day) return `${day} d ${hour}:${two(minute)}:${two(second)}`;
+    if (day) {
+      const clock = `${hour}:${two(minute)}:${two(second)}`;
+      return say(gettext("%(days)s d %(clock)s"), { days: day, clock });
+    }
     if (hour) return `${hour}:${two(minute)}:${two(second)}`;
     return `${minute}:${two(second)}`;
   }
 
   function roughText(seconds) {
-    if (seconds < 60) return `${Math.floor(seconds)} s`;
+    if (seconds < 60) return say(gettext("%(seconds)s s"), { seconds: Math.floor(seconds) });
     const minutes = Math.floor(seconds / 60);
-    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 60) return say(gettext("%(minutes)s min"), { minutes });
     const hours = Math.floor(minutes / 60);
-    if (hours >= 48) return `${Math.floor(hours / 24)} days`;
+    if (hours >= 48) return say(gettext("%(days)s days"), { days: Math.floor(hours / 24) });
     const rest = minutes % 60;
-    return hours < 10 && rest ? `${hours} h ${rest} min` : `${hours} h`;
+    return hours < 10 && rest
+      ? say(gettext("%(hours)s h %(minutes)s min"), { hours, minutes: rest })
+      : say(gettext("%(hours)s h"), { hours });
   }
 
-  const agoText = (seconds) => (seconds < 2 ? "just now" : `${roughText(seconds)} ago`);
+  function agoText(seconds) {
+    if (seconds < 2) return gettext("just now");
+    return say(gettext("%(time)s ago"), { time: roughText(seconds) });
+  }
+
+  function momentText(moment) {
+    const parts = {};
+    for (const { type, value } of local.formatToParts(moment)) parts[type] = value;
+    return order.replace(/[YmdHis]/g, (letter) => parts[letters[letter]]);
+  }
 
   const texts = {
     ago: agoText,
     since: durationText,
-    age: (seconds) => `as of ${agoText(seconds)}`,
+    age: (seconds) => say(gettext("as of %(ago)s"), { ago: agoText(seconds) }),
   };
 
   // A number that just grew old: what was derived from it (a rate, the time left) must
@@ -67,7 +90,7 @@
 
   function localise() {
     for (const node of document.querySelectorAll("time[data-moment]")) {
-      const text = local.format(Date.parse(node.dateTime));
+      const text = momentText(Date.parse(node.dateTime));
       if (node.textContent !== text) node.textContent = text;
     }
   }

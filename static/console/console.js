@@ -19,7 +19,9 @@
     if (!xhr || xhr.status < 400) return;
     const fragment = xhr.getResponseHeader("X-Fragment") === "true";
     if (fragment) event.detail.shouldSwap = true;
-    else if (target === dialogBody) toast({ text: `The server answered ${xhr.status}.`, level: "bad" });
+    else if (target === dialogBody) {
+      toast({ text: interpolate(gettext("The server answered %s."), [xhr.status]), level: "bad" });
+    }
   });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog || event.target.closest("[data-close]")) {
@@ -48,7 +50,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.className = "toast-close";
-    button.setAttribute("aria-label", "Dismiss");
+    button.setAttribute("aria-label", gettext("Dismiss"));
     button.textContent = "×";
     button.addEventListener("click", () => box.remove());
     box.append(words, button);

@@ -89,7 +89,7 @@
   function alive() {
     heard = Date.now();
     poll(0);
-    show("live", "Live");
+    show("live", gettext("Live"));
   }
 
   function broken() {
@@ -99,7 +99,7 @@
       poll(POLL_MS);
       refresh();
     }
-    show("polling", "Reconnecting, refreshed every 3 s");
+    show("polling", gettext("Reconnecting, refreshed every 3 s"));
     retrying = window.setTimeout(open, RETRY_MS);
   }
 

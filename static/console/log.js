@@ -31,7 +31,9 @@
     const button = holder.firstChild;
     const paused = countAtPause !== null;
     const missed = paused ? Math.max(0, count() - countAtPause) : 0;
-    const text = paused ? `Follow${missed ? ` (${missed} new)` : ""}` : "Pause";
+    let text = gettext("Pause");
+    if (paused) text = gettext("Follow");
+    if (missed) text = interpolate(ngettext("Follow (%s new)", "Follow (%s new)", missed), [missed]);
     if (button.textContent !== text) button.textContent = text;
   }
 

@@ -18,6 +18,7 @@ from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 from jobs.console import clock
 from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
 from jobs.console.preferences import APPEARANCE_COOKIE, preferences_of
+from jobs.console.texts import texts_address
 from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
@@ -172,7 +173,7 @@ def _time(moment: datetime, text: str, mark: str, css: str = "") -> SafeString:
     return format_html(
         '<time datetime="{}" title="{} UTC" {}{}>{}</time>',
         utc.isoformat(timespec="milliseconds"),
-        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        clock.moment_text(utc),
         mark,
         format_html(' class="{}"', css) if css else "",
         text,
@@ -185,7 +186,7 @@ def moment(value: datetime | None, missing: str = "never") -> SafeString | str:
     it into its own."""
     if value is None:
         return missing
-    text = timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
+    text = clock.moment_text(timezone.localtime(value))
     return _time(value, text, "data-moment")
 
 
@@ -212,7 +213,7 @@ def age(epoch: float) -> SafeString:
     seen = datetime.fromtimestamp(epoch, tz=UTC)
     seconds = clock.seconds_since(seen)
     mark = "data-age" if seconds > FRESH_SECONDS else "data-age hidden"
-    return _time(seen, f"as of {clock.ago_text(seconds)}", mark, "age")
+    return _time(seen, clock.as_of_text(seconds), mark, "age")
 
 
 @register.simple_tag
@@ -222,6 +223,12 @@ def server_now() -> str:
 
 
 # --- The frame ----------------------------------------------------------------------
+
+
+@register.simple_tag
+def texts() -> str:
+    """Return the address of the texts that the scripts say."""
+    return texts_address()
 
 
 def _request(context: Context) -> HttpRequest | None:
