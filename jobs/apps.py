@@ -33,10 +33,11 @@ class JobsConfig(AppConfig):
     verbose_name = "Blockcopy Console"
 
     def ready(self) -> None:
-        from jobs import signals, signs
+        from jobs import reader, said, signals, signs
         from jobs.audit.guard import reinstall
         from jobs.roles import create_roles
 
+        said.speak_through(reader)
         signals.connect()
         signs.connect()
         post_migrate.connect(create_roles, sender=self)

@@ -11,31 +11,33 @@ from __future__ import annotations
 
 from django.db import models
 
+from jobs.said import say
+
 
 class State(models.TextChoices):
     """Where a copy job stands."""
 
-    REQUESTED = "requested", "requested"
-    QUEUED = "queued", "queued"
-    STARTING = "starting", "starting"
-    COPYING = "copying", "copying"
-    MIRRORING = "mirroring", "mirroring"
-    PIVOTING = "pivoting", "pivoting"
-    FINISHING = "finishing", "finishing"
-    CANCELLING = "cancelling", "cancelling"
-    PIVOTED = "pivoted", "pivoted"
-    COPIED = "copied", "copied"
-    CANCELLED = "cancelled", "cancelled"
-    FAILED = "failed", "failed"
-    LOST = "lost", "lost"
+    REQUESTED = "requested", say("requested")
+    QUEUED = "queued", say("queued")
+    STARTING = "starting", say("starting")
+    COPYING = "copying", say("copying")
+    MIRRORING = "mirroring", say("mirroring")
+    PIVOTING = "pivoting", say("pivoting")
+    FINISHING = "finishing", say("finishing")
+    CANCELLING = "cancelling", say("cancelling")
+    PIVOTED = "pivoted", say("pivoted")
+    COPIED = "copied", say("copied")
+    CANCELLED = "cancelled", say("cancelled")
+    FAILED = "failed", say("failed")
+    LOST = "lost", say("lost")
 
 
 class WhenReady(models.TextChoices):
     """What happens once source and destination are in sync."""
 
-    WAIT = "wait", "wait for a person"
-    PIVOT = "pivot", "pivot"
-    FINISH = "finish", "finish"
+    WAIT = "wait", say("wait for a person")
+    PIVOT = "pivot", say("pivot")
+    FINISH = "finish", say("finish")
 
 
 ENDED = frozenset(

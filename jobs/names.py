@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from jobs.said import say
+
 # Names in a sentence before it says "and 7 more".
 MOST_NAMES = 4
 # Characters of a name in a sentence about many; their rows have it whole.
@@ -33,8 +35,14 @@ def short(name: str) -> str:
 def some(names: list[str]) -> str:
     """Return names as in a sentence: "a", "a and b", "a, b, c, d and 7 more"."""
     if len(names) > MOST_NAMES:
-        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return say(
+            "%(names)s and %(more)d more",
+            names=", ".join(names[:MOST_NAMES]),
+            more=len(names) - MOST_NAMES,
+        )
+    if len(names) < 2:
+        return "".join(names)
+    return say("%(names)s and %(last)s", names=", ".join(names[:-1]), last=names[-1])
 
 
 def typable(text: str) -> str:

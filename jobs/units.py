@@ -9,6 +9,8 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 
+from jobs.said import Figure, say
+
 _FACTORS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgtp", start=1):
     _FACTORS[f"{_letter}ib"] = _FACTORS[_letter] = 1024**_power
@@ -17,7 +19,7 @@ _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*?)(?:/s|ps)?", re.IGNORECASE)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _TIME = re.compile(r"(?:\d{1,9}[dhms]\s*)+|\d{1,9}", re.IGNORECASE | re.ASCII)
 LONGEST = 2**31 - 1  # seconds; what the database keeps
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_UNITS = ("", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def parse_bytes(text: str) -> int:
@@ -29,35 +31,40 @@ def parse_bytes(text: str) -> int:
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError(
-            f"“{text}” is no size: write for example 100MiB, 1.5GB or plain bytes."
+            say(
+                "“%(text)s” is no size: write for example 100MiB, 1.5GB or plain "
+                "bytes.",
+                text=text,
+            )
         )
     exact = Decimal(match[1]) * factor
     if 0 < exact < 1:
-        raise ValueError(f"“{text}” is less than one byte: 0 means no limit.")
+        raise ValueError(
+            say("“%(text)s” is less than one byte: 0 means no limit.", text=text)
+        )
     return int(exact)
 
 
 def bytes_text(count: int | float | None) -> str:
     """Return a number of bytes as people read it, in powers of 1024."""
     if count is None:
-        return "unknown"
+        return say("unknown")
     value = float(count)
     unit = 0
     while abs(value) >= 1024 and unit < len(_UNITS) - 1:
         value /= 1024
         unit += 1
     if unit == 0:
-        return f"{value:.0f} bytes"
-    return (
-        f"{value:.3g} {_UNITS[unit]}" if value < 1000 else f"{value:.0f} {_UNITS[unit]}"
-    )
+        return say("%(count).0f bytes", count=value)
+    figure = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return say("%(figure)s %(unit)s", figure=Figure(figure), unit=_UNITS[unit])
 
 
 def bandwidth_text(bytes_per_second: int) -> str:
     """Return a bandwidth as people read it; 0 is no limit."""
     if not bytes_per_second:
-        return "unlimited"
-    return f"{bytes_text(bytes_per_second)}/s"
+        return say("unlimited")
+    return say("%(bytes)s/s", bytes=bytes_text(bytes_per_second))
 
 
 def parse_seconds(text: str) -> int:
@@ -71,7 +78,11 @@ def parse_seconds(text: str) -> int:
         seconds = sum(int(count) * _SECONDS[unit or "s"] for count, unit in parts)
         if seconds <= LONGEST:
             return seconds
-    raise ValueError(f"“{text}” is no time: write for example 90, 10m, 2h or 1h 30m.")
+    raise ValueError(
+        say(
+            "“%(text)s” is no time: write for example 90, 10m, 2h or 1h 30m.", text=text
+        )
+    )
 
 
 def seconds_text(seconds: int) -> str:
@@ -105,14 +116,16 @@ def _on(day: date, hour: time, zone: tzinfo) -> datetime:
 def rough_text(seconds: float) -> str:
     """Return a duration as an estimate: "8 s", "5 min", "3 h 20 min", "2 days"."""
     if seconds < 60:
-        return f"{int(seconds)} s"
+        return say("%(seconds)d s", seconds=int(seconds))
     minutes = int(seconds // 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return say("%(minutes)d min", minutes=minutes)
     hours, minute = divmod(minutes, 60)
+    if hours < 10 and minute:
+        return say("%(hours)d h %(minutes)d min", hours=hours, minutes=minute)
     if hours < 48:
-        return f"{hours} h {minute} min" if hours < 10 and minute else f"{hours} h"
-    return f"{hours // 24} days"
+        return say("%(hours)d h", hours=hours)
+    return say("%(days)d days", days=hours // 24)
 
 
 def version_text(number: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from jobs.commandline.records import Record
 from jobs.commandline.text import table
-from jobs.preflight import Finding, Level, findings_to_json
+from jobs.preflight import Finding, Level, finding_to_json
 
 
 def finding_records(
@@ -14,8 +14,9 @@ def finding_records(
 ) -> list[Record]:
     """Return findings; `accepted` is true for a warning that somebody accepts."""
     return [
-        record | {"accepted": found.level == Level.WARN and found.rule in accepted}
-        for record, found in zip(findings_to_json(findings), findings, strict=True)
+        finding_to_json(found)
+        | {"accepted": found.level == Level.WARN and found.rule in accepted}
+        for found in findings
     ]
 
 

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, NoReturn
 from django.db import models
 from django.utils import timezone
 
+from jobs.said import say
+
 
 class AuditLogIsAppendOnly(TypeError):
     """Something tried to change or delete an audit entry."""
@@ -35,10 +37,10 @@ class AuditEntry(models.Model):
     """One act. Actor and object are text, so that history outlives both."""
 
     class Outcome(models.TextChoices):
-        ASKED = "asked", "asked"  # the outcome follows in a later entry
-        DONE = "done", "done"
-        REFUSED = "refused", "refused"
-        FAILED = "failed", "failed"
+        ASKED = "asked", say("asked")  # the outcome follows in a later entry
+        DONE = "done", say("done")
+        REFUSED = "refused", say("refused")
+        FAILED = "failed", say("failed")
 
     time = models.DateTimeField(default=timezone.now, editable=False)
     actor = models.CharField(max_length=150)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jobs.hypervisor import Address, AddressError, AddressPolicy, validate
+from jobs.said import say
 
 name_validator = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z",
@@ -50,14 +51,14 @@ class Host(models.Model):
     """
 
     class Transport(models.TextChoices):
-        LOCAL = "local", "local (this machine's own daemon)"
-        SOCKET = "socket", "socket (a daemon's Unix socket)"
-        SSH = "ssh", "ssh"
-        TLS = "tls", "TLS"
+        LOCAL = "local", say("local (this machine's own daemon)")
+        SOCKET = "socket", say("socket (a daemon's Unix socket)")
+        SSH = "ssh", say("ssh")
+        TLS = "tls", say("TLS")
 
     class Mode(models.TextChoices):
-        SYSTEM = "system", "system"
-        SESSION = "session", "session"
+        SYSTEM = "system", say("system")
+        SESSION = "session", say("session")
 
     name = models.CharField(max_length=63, unique=True, validators=[name_validator])
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="hosts")

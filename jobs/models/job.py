@@ -19,6 +19,7 @@ from jobs.hypervisor import (
 from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
 from jobs.models.domain import Domain
 from jobs.models.host import Host
+from jobs.said import say
 
 
 class CopyJobQuerySet(models.QuerySet["CopyJob"]):
@@ -59,15 +60,15 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
 class AtLimit(models.TextChoices):
     """What happens when a copy reaches a limit before it is ready."""
 
-    FLAG = "flag", "Tell people"
-    CANCEL = "cancel", "Cancel the copy"
+    FLAG = "flag", say("Tell people")
+    CANCEL = "cancel", say("Cancel the copy")
 
 
 class Consistency(models.TextChoices):
     """What a finished copy is like."""
 
-    CRASH = "crash", "as after a power cut"
-    GUEST = "guest", "with the guest's file systems frozen"
+    CRASH = "crash", say("as after a power cut")
+    GUEST = "guest", say("with the guest's file systems frozen")
 
 
 def claim_of(destination: str) -> str:
@@ -292,9 +293,9 @@ class JobEvent(models.Model):
     """A line of a job's history, written in the transaction of what it tells."""
 
     class Level(models.TextChoices):
-        INFO = "info", "info"
-        WARNING = "warning", "warning"
-        ERROR = "error", "error"
+        INFO = "info", say("info")
+        WARNING = "warning", say("warning")
+        ERROR = "error", say("error")
 
     job = models.ForeignKey(CopyJob, on_delete=models.CASCADE, related_name="events")
     time = models.DateTimeField(default=timezone.now)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from jobs.models.host import Host
 from jobs.models.job import CopyJob
+from jobs.said import say
 
 
 class LeftoverQuerySet(models.QuerySet["Leftover"]):
@@ -34,10 +35,10 @@ class Leftover(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PARTIAL = "partial", "partial copy"
-        SOURCE = "source", "old source"
-        COPY = "copy", "point-in-time copy"
-        UNCERTAIN = "unknown", "not known which"
+        PARTIAL = "partial", say("partial copy")
+        SOURCE = "source", say("old source")
+        COPY = "copy", say("point-in-time copy")
+        UNCERTAIN = "unknown", say("not known which")
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leftovers")
     job = models.ForeignKey(CopyJob, on_delete=models.PROTECT, related_name="leftovers")

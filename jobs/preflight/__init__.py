@@ -9,6 +9,7 @@ from __future__ import annotations
 from jobs.preflight.finding import (
     Finding,
     Level,
+    finding_to_json,
     findings_from_json,
     findings_to_json,
     not_accepted,
@@ -36,6 +37,7 @@ __all__ = [
     "Level",
     "digest",
     "examinable",
+    "finding_to_json",
     "findings_from_json",
     "findings_to_json",
     "not_accepted",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from jobs.said import from_json as said_from_json
+from jobs.said import joined
+from jobs.said import to_json as said_to_json
 
 
 class Level(StrEnum):
@@ -34,7 +38,12 @@ class Finding:
     evidence: str = ""
 
     def __str__(self) -> str:
-        return f"{self.cause} {self.remedy}".strip()
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """Cause and remedy, one after the other."""
+        return joined(self.cause, self.remedy)
 
 
 def passed(cause: str, evidence: str = "", *, field: str = "disk") -> Finding:
@@ -81,11 +90,36 @@ def not_accepted(
     return [found for found in warnings(findings) if found.rule not in accepted]
 
 
+def finding_to_json(found: Finding) -> dict[str, Any]:
+    """One dict of texts, in English."""
+    return {**asdict(found), "level": found.level.value}
+
+
 def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """What is kept with a job: one dict of texts for each finding."""
-    return [{**asdict(found), "level": found.level.value} for found in findings]
+    """What is kept with a job: one dict of texts for each finding.
+
+    The texts are English; `said` has what it takes to tell them in other languages.
+    """
+    return [{**finding_to_json(found), "said": _said(found)} for found in findings]
 
 
 def findings_from_json(kept: Iterable[dict[str, Any]]) -> list[Finding]:
     """The findings that `findings_to_json` made this of."""
-    return [Finding(**{**entry, "level": Level(entry["level"])}) for entry in kept]
+    return [_from_json(**entry) for entry in kept]
+
+
+_SENTENCES = ("cause", "remedy", "evidence")
+
+
+def _said(found: Finding) -> dict[str, Any]:
+    said = {name: said_to_json(getattr(found, name)) for name in _SENTENCES}
+    return {name: kept for name, kept in said.items() if kept is not None}
+
+
+def _from_json(
+    level: str, said: Mapping[str, Any] | None = None, **kept: str
+) -> Finding:
+    told = {
+        name: said_from_json(kept[name], each) for name, each in (said or {}).items()
+    }
+    return Finding(level=Level(level), **{**kept, **told})

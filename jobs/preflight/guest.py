@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobs.hypervisor import Evidence
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.preflight.case import DEVICE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.said import say, say_many
 
 REMOVABLE = ("cdrom", "floppy")
+# Snapshots that are named before it says "and 7 more".
+MOST_SNAPSHOTS = 5
 # Sources that QEMU does not read itself: libvirt has no block jobs for them.
 FOREIGN_SOURCES = ("vhostuser", "vhostvdpa", "dir")
 
@@ -19,17 +24,23 @@ def domain_is_running(case: Case) -> Finding:
     gone = case.row.domain.gone_at is not None
     if seen is None and (gone or case.evidence is not None):
         return stop(
-            f"{case.guest} is no longer on {case.host}.",
-            "Sync the host, then choose a domain that exists.",
+            say(
+                "%(guest)s is no longer on %(host)s.", guest=case.guest, host=case.host
+            ),
+            say("Sync the host, then choose a domain that exists."),
         )
     running = case.row.domain.running if seen is None else seen.domain_id is not None
     if not running:
         return stop(
-            f"{case.guest} is not running.",
-            "Start the guest first; the disk of a guest that is off can be copied "
-            "with qemu-img.",
+            say("%(guest)s is not running.", guest=case.guest),
+            say(
+                "Start the guest first; the disk of a guest that is off can be "
+                "copied with qemu-img."
+            ),
         )
-    return passed(f"{case.guest} is running.", seen.state if seen else "")
+    return passed(
+        say("%(guest)s is running.", guest=case.guest), seen.state if seen else ""
+    )
 
 
 def disk_can_be_copied(case: Case) -> Finding:
@@ -37,21 +48,40 @@ def disk_can_be_copied(case: Case) -> Finding:
     disk = case.disk
     if disk is None:
         return stop(
-            f"{case.guest} has no disk {case.target} any more.",
-            "Choose one of the domain's present disks.",
+            say(
+                "%(guest)s has no disk %(target)s any more.",
+                guest=case.guest,
+                target=case.target,
+            ),
+            say("Choose one of the domain's present disks."),
         )
     if not disk.source or disk.device in REMOVABLE:
         return stop(
-            f"{case.target} is a {disk.device}"
-            f"{'' if disk.source else ' without a medium'}.",
-            "Choose a disk; removable media are not copied.",
+            say("%(target)s is a %(device)s.", target=case.target, device=disk.device)
+            if disk.source
+            else say(
+                "%(target)s is a %(device)s without a medium.",
+                target=case.target,
+                device=disk.device,
+            ),
+            say("Choose a disk; removable media are not copied."),
         )
     if disk.source_kind in FOREIGN_SOURCES:
         return stop(
-            f"{case.target} is of the kind {disk.source_kind}, which QEMU can't copy.",
-            "Copy it with the means of its storage.",
+            say(
+                "%(target)s is of the kind %(source_kind)s, which QEMU can't copy.",
+                target=case.target,
+                source_kind=disk.source_kind,
+            ),
+            say("Copy it with the means of its storage."),
         )
-    return passed(f"{case.target} is a disk on {disk.source}.")
+    return passed(
+        say(
+            "%(target)s is a disk on %(source)s.",
+            target=case.target,
+            source=disk.source,
+        )
+    )
 
 
 def disk_is_written_to(case: Case) -> Finding | None:
@@ -59,9 +89,16 @@ def disk_is_written_to(case: Case) -> Finding | None:
     if case.disk is None or not case.disk.read_only:
         return None
     return warn(
-        f"{case.target} is read-only for {case.guest}.",
-        "Nothing changes on it while it is copied, and after a pivot it is read-only "
-        "on the copy too. Copy it only if the file itself is to move.",
+        say(
+            "%(target)s is read-only for %(guest)s.",
+            target=case.target,
+            guest=case.guest,
+        ),
+        say(
+            "Nothing changes on it while it is copied, and after a pivot it "
+            "is read-only on the copy too. Copy it only if the file itself "
+            "is to move."
+        ),
     )
 
 
@@ -75,25 +112,37 @@ def lun_stays_lun(case: Case) -> Finding | None:
     in_pool = wanted.kind == "volume" and case.pool_kind in DEVICE_POOLS
     if not (wanted.kind == "block" or wanted.protocol == "iscsi" or in_pool):
         return stop(
-            f"{case.target} is passed to {case.guest} as a LUN, which only a block "
-            "device or an iSCSI target can be.",
-            "Choose a block device or an iSCSI destination.",
+            say(
+                "%(target)s is passed to %(guest)s as a LUN, which only a block "
+                "device or an iSCSI target can be.",
+                target=case.target,
+                guest=case.guest,
+            ),
+            say("Choose a block device or an iSCSI destination."),
             field="destination_kind",
         )
     if wanted.format != "raw":
         return stop(
-            f"{case.target} is passed to {case.guest} as a LUN, which must be raw.",
-            "Choose raw.",
+            say(
+                "%(target)s is passed to %(guest)s as a LUN, which must be raw.",
+                target=case.target,
+                guest=case.guest,
+            ),
+            say("Choose raw."),
             field="format",
         )
     if wanted.slice_size:
         return stop(
-            f"{case.target} is passed to {case.guest} as a LUN, which can't be a "
-            "slice of a device.",
-            "Choose a device of exactly the disk's size.",
+            say(
+                "%(target)s is passed to %(guest)s as a LUN, which can't be a "
+                "slice of a device.",
+                target=case.target,
+                guest=case.guest,
+            ),
+            say("Choose a device of exactly the disk's size."),
             field="slice_size",
         )
-    return passed(f"{case.target} stays a LUN.")
+    return passed(say("%(target)s stays a LUN.", target=case.target))
 
 
 def shareable_stays_shareable(case: Case) -> Finding | None:
@@ -101,10 +150,13 @@ def shareable_stays_shareable(case: Case) -> Finding | None:
     if case.disk is None or not case.disk.shareable:
         return None
     if case.destination.format == "raw":
-        return passed("A disk that guests share is copied to raw.", field="format")
+        return passed(say("A disk that guests share is copied to raw."), field="format")
     return stop(
-        f"{case.target} is shared between guests, which only raw can be.",
-        "Choose raw.",
+        say(
+            "%(target)s is shared between guests, which only raw can be.",
+            target=case.target,
+        ),
+        say("Choose raw."),
         field="format",
     )
 
@@ -120,17 +172,23 @@ def disk_has_no_job(case: Case) -> Finding:
     )
     if ours is not None:
         return stop(
-            f"Job {ours.pk} is active on this disk ({State(ours.state).label}).",
-            "Wait for it to end, or end it first.",
+            say(
+                "Job %(job)s is active on this disk (%(state)s).",
+                job=ours.pk,
+                state=State(ours.state).label,
+            ),
+            say("Wait for it to end, or end it first."),
         )
     mirror = case.disk.mirror if case.disk else None
     if mirror is not None and not _was_ours(case, mirror.destination):
         return stop(
-            f"A copy to {mirror.destination or 'somewhere'} runs on this disk; it was "
-            "not started here.",
-            "Wait for it to end, or ask whoever started it.",
+            say(
+                "A copy to %(destination)s runs on this disk; it was not started here.",
+                destination=mirror.destination or say("somewhere"),
+            ),
+            say("Wait for it to end, or ask whoever started it."),
         )
-    return passed(f"No other job runs on {case.target}.")
+    return passed(say("No other job runs on %(target)s.", target=case.target))
 
 
 def _was_ours(case: Case, destination: str) -> bool:
@@ -150,24 +208,34 @@ def no_backup_runs(case: Case, evidence: Evidence) -> Finding:
     """A disk that is being backed up has a block job already (error 83)."""
     if evidence.backup:
         return stop(
-            f"A backup of {case.guest} is running.",
-            "Wait for it to end, or end it with virsh domjobabort.",
+            say("A backup of %(guest)s is running.", guest=case.guest),
+            say("Wait for it to end, or end it with virsh domjobabort."),
         )
-    return passed(f"No backup of {case.guest} is running.")
+    return passed(say("No backup of %(guest)s is running.", guest=case.guest))
 
 
 def checkpoints_survive(case: Case, evidence: Evidence) -> Finding:
     """libvirt carries checkpoints' bitmaps over at the pivot, but only into qcow2."""
     if not evidence.checkpoints:
-        return passed(f"{case.guest} has no checkpoints.")
-    has = f"{case.guest} has {_number(evidence.checkpoints, 'checkpoint')}"
+        return passed(say("%(guest)s has no checkpoints.", guest=case.guest))
+    has = say_many(
+        "%(guest)s has %(count)d checkpoint",
+        "%(guest)s has %(count)d checkpoints",
+        evidence.checkpoints,
+        guest=case.guest,
+    )
     if not case.may_pivot:
-        return notice(f"{has}; they stay with the source.")
+        return notice(say("%(has)s; they stay with the source.", has=has))
     if case.destination.format == "qcow2":
-        return notice(f"{has}; libvirt carries their bitmaps over at a pivot.")
+        return notice(
+            say("%(has)s; libvirt carries their bitmaps over at a pivot.", has=has)
+        )
     return warn(
-        f"{has}, and raw has no room for their bitmaps.",
-        "After a pivot the next backup must be a full one. Choose qcow2 to keep them.",
+        say("%(has)s, and raw has no room for their bitmaps.", has=has),
+        say(
+            "After a pivot the next backup must be a full one. Choose qcow2 "
+            "to keep them."
+        ),
         field="format",
     )
 
@@ -175,20 +243,24 @@ def checkpoints_survive(case: Case, evidence: Evidence) -> Finding:
 def snapshots_stay_valid(case: Case, evidence: Evidence) -> Finding:
     """Snapshots' metadata names the old files, and a copy has no snapshots inside."""
     if not evidence.snapshots:
-        return passed(f"{case.guest} has no snapshots.")
-    names = ", ".join(evidence.snapshots[:5])
-    more = len(evidence.snapshots) - 5
-    has = (
-        f"{case.guest} has {_number(len(evidence.snapshots), 'snapshot')}: {names}"
-        f"{f' and {more} more' if more > 0 else ''}."
-    )
+        return passed(say("%(guest)s has no snapshots.", guest=case.guest))
+    has = _has_snapshots(case.guest, evidence.snapshots)
     if not case.may_pivot:
-        return notice(f"{has} They are not in the copy.", "They stay with the source.")
+        return notice(
+            say("%(has)s They are not in the copy.", has=has),
+            say("They stay with the source."),
+        )
     return warn(
-        f"{has} They are not in the copy, and their metadata names "
-        f"{case.source or 'the old file'}.",
-        "After a pivot reverting to them would lead back to the old file or fail: keep "
-        "that file for them, or delete the snapshots first.",
+        say(
+            "%(has)s They are not in the copy, and their metadata names %(source)s.",
+            has=has,
+            source=case.source or say("the old file"),
+        ),
+        say(
+            "After a pivot reverting to them would lead back to the old "
+            "file or fail: keep that file for them, or delete the snapshots "
+            "first."
+        ),
     )
 
 
@@ -218,12 +290,26 @@ def definitions_agree(case: Case) -> Finding | None:
 def guest_can_do_less(case: Case) -> Finding:
     """What libvirt refuses while a block job runs (errors 55, 83 and 1)."""
     return notice(
-        f"While the copy runs libvirt refuses, for {case.guest}: save, managed save, "
-        f"core dump and migration; for {case.target}: snapshot, detach, resize, "
-        "backup and another copy.",
-        "Shutting the guest down is not refused: it ends the copy.",
+        say(
+            "While the copy runs libvirt refuses, for %(guest)s: save, "
+            "managed save, core dump and migration; for %(target)s: "
+            "snapshot, detach, resize, backup and another copy.",
+            guest=case.guest,
+            target=case.target,
+        ),
+        say("Shutting the guest down is not refused: it ends the copy."),
     )
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def _has_snapshots(guest: str, snapshots: Sequence[str]) -> str:
+    names = ", ".join(snapshots[:MOST_SNAPSHOTS])
+    if len(snapshots) > MOST_SNAPSHOTS:
+        more = len(snapshots) - MOST_SNAPSHOTS
+        names = say("%(names)s and %(more)d more", names=names, more=more)
+    return say_many(
+        "%(guest)s has %(count)d snapshot: %(names)s.",
+        "%(guest)s has %(count)d snapshots: %(names)s.",
+        len(snapshots),
+        guest=guest,
+        names=names,
+    )

@@ -5,19 +5,23 @@ from __future__ import annotations
 from jobs.hypervisor import Evidence, host_support
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.said import joined, say
 
 
 def host_answers(case: Case) -> Finding:
     """A copy must not begin at some time later, when a silent host comes back."""
     host = case.host
     if not host.enabled:
-        return stop(f"{host} is disabled.", "Ask an administrator to enable the host.")
+        return stop(
+            say("%(host)s is disabled.", host=host),
+            say("Ask an administrator to enable the host."),
+        )
     if host.error and case.evidence is None:
         return stop(
-            f"{host} does not answer: {host.error}",
+            say("%(host)s does not answer: %(error)s", host=host, error=host.error),
             host.error_remedy or "Test the connection to the host.",
         )
-    return passed(f"{host} answers.")
+    return passed(say("%(host)s answers.", host=host))
 
 
 def host_is_new_enough(case: Case) -> Finding | None:
@@ -27,10 +31,14 @@ def host_is_new_enough(case: Case) -> Finding | None:
         return None
     if too_old := host_support(facts):
         return stop(
-            f"{case.host} is too old for block copies. {too_old}",
-            "Update libvirt on the host.",
+            say(
+                "%(host)s is too old for block copies. %(too_old)s",
+                host=case.host,
+                too_old=too_old,
+            ),
+            say("Update libvirt on the host."),
         )
-    return passed(f"{case.host} has a libvirt that can copy disks.")
+    return passed(say("%(host)s has a libvirt that can copy disks.", host=case.host))
 
 
 def everything_was_seen(case: Case, evidence: Evidence) -> Finding:
@@ -42,10 +50,10 @@ def everything_was_seen(case: Case, evidence: Evidence) -> Finding:
     ]
     if unknown:
         return warn(
-            " ".join(unknown),
-            "Start the copy only if you know that this does not matter.",
+            joined(*unknown),
+            say("Start the copy only if you know that this does not matter."),
         )
-    return passed(f"{case.host} told everything that was asked.")
+    return passed(say("%(host)s told everything that was asked.", host=case.host))
 
 
 def _of_network_source(case: Case, sentence: str) -> bool:
@@ -63,24 +71,35 @@ def of_the_place(case: Case, sentence: str) -> bool:
 
 def all_users_were_seen(case: Case, evidence: Evidence) -> Finding:
     """Whoever writes over something must know that nobody else uses it."""
-    unknown = " ".join(
-        sentence
-        for sentence in evidence.uses_unknown
-        if not of_the_place(case, sentence)
+    unknown = joined(
+        *(
+            sentence
+            for sentence in evidence.uses_unknown
+            if not of_the_place(case, sentence)
+        )
     )
     if not unknown:
-        return passed(f"All disks of {case.host} could be compared.")
-    cause = f"Not all disks of {case.host} could be compared with the destination."
+        return passed(say("All disks of %(host)s could be compared.", host=case.host))
+    cause = joined(
+        say(
+            "Not all disks of %(host)s could be compared with the destination.",
+            host=case.host,
+        ),
+        unknown,
+    )
     if case.reuses_file:
         return stop(
-            f"{cause} {unknown}",
-            "Copy to a new file: what is overwritten must be nobody's.",
+            cause,
+            say("Copy to a new file: what is overwritten must be nobody's."),
             field="destination",
         )
     if case.overwrites or case.there.exists is not False:
         return warn(
-            f"{cause} {unknown}",
-            "Make sure yourself that no other domain uses the destination.",
+            cause,
+            say("Make sure yourself that no other domain uses the destination."),
             field="destination",
         )
-    return notice(f"{cause} {unknown}", "A new file is nobody's disk.")
+    return notice(
+        cause,
+        say("A new file is nobody's disk."),
+    )

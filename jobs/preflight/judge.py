@@ -12,6 +12,7 @@ from jobs.preflight import guest, host, options, place, reuse, shallow, space
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, Level, stops
 from jobs.preflight.request import CopyRequest
+from jobs.said import say
 
 # A rule's name is its function's; None is "not about this request". Those of SEEN judge
 # the host's own word and are not asked without it.
@@ -111,7 +112,11 @@ def not_examined(request: CopyRequest, error: HypervisorError) -> Finding:
     return Finding(
         "host_was_asked",
         level,
-        f"{silent} could not be asked about this copy: {error.cause}",
+        say(
+            "%(host)s could not be asked about this copy: %(cause)s",
+            host=silent,
+            cause=error.cause,
+        ),
         error.remedy,
     )
 

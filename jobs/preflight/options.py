@@ -16,6 +16,7 @@ from jobs.lifecycle import WhenReady
 from jobs.models.job import AtLimit
 from jobs.preflight.case import DEVICE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.said import say
 from jobs.units import bandwidth_text, bytes_text
 
 MIB = 2**20
@@ -33,7 +34,7 @@ def options_make_sense(case: Case) -> Finding:
         check_together(case.destination, case.options)
     except InvalidOption as error:
         return stop(error.text, error.remedy, field=error.field)
-    return passed("The options are within libvirt's limits.", field="bandwidth")
+    return passed(say("The options are within libvirt's limits."), field="bandwidth")
 
 
 def options_are_supported(case: Case) -> Finding | None:
@@ -45,11 +46,19 @@ def options_are_supported(case: Case) -> Finding | None:
         name, wanted = option.name, getattr(case.options, option.name)
         if wanted and support[name]:
             return stop(
-                f"{case.host} does not have {name.replace('_', ' ')}. {support[name]}",
-                "Leave it off, or update the host.",
+                say(
+                    "%(host)s does not have %(option)s. %(support)s",
+                    host=case.host,
+                    option=name.replace("_", " "),
+                    support=support[name],
+                ),
+                say("Leave it off, or update the host."),
                 field=name,
             )
-    return passed(f"{case.host} has every option that is asked for.", field="bandwidth")
+    return passed(
+        say("%(host)s has every option that is asked for.", host=case.host),
+        field="bandwidth",
+    )
 
 
 def zeroed_only_if_created(case: Case) -> Finding | None:
@@ -62,11 +71,14 @@ def zeroed_only_if_created(case: Case) -> Finding | None:
         return None
     if wanted.format == "raw" and case.pool_kind in DEVICE_POOLS:
         return stop(
-            f"A new volume of {wanted.pool} holds what its last owner left there.",
-            "Leave “destination is zeroed” off.",
+            say(
+                "A new volume of %(pool)s holds what its last owner left there.",
+                pool=wanted.pool,
+            ),
+            say("Leave “destination is zeroed” off."),
             field="target_zeroed",
         )
-    return passed("The volume is new, and so it is zeroed.", field="target_zeroed")
+    return passed(say("The volume is new, and so it is zeroed."), field="target_zeroed")
 
 
 def secrets_exist(case: Case, evidence: Evidence) -> Finding | None:
@@ -76,13 +88,20 @@ def secrets_exist(case: Case, evidence: Evidence) -> Finding | None:
         return None
     missing = evidence.missing_secrets
     if not missing:
-        return passed(f"{case.host} has the secrets that are named.", field="auth")
+        return passed(
+            say("%(host)s has the secrets that are named.", host=case.host),
+            field="auth",
+        )
     encrypts = wanted.encryption is not None and (
         {wanted.encryption.uuid, wanted.encryption.usage} & {*missing}
     )
     return stop(
-        f"{case.host} has no libvirt secret {', '.join(missing)}.",
-        "Define it on the host with virsh secret-define and secret-set-value.",
+        say(
+            "%(host)s has no libvirt secret %(names)s.",
+            host=case.host,
+            names=", ".join(missing),
+        ),
+        say("Define it on the host with virsh secret-define and secret-set-value."),
         field="encryption" if encrypts else "auth",
     )
 
@@ -94,9 +113,16 @@ def buffer_fits_bandwidth(case: Case) -> Finding | None:
         return None
     seconds = DEFAULT_BUFFER / bandwidth
     return notice(
-        f"At {bandwidth_text(bandwidth)} progress jumps by "
-        f"{bytes_text(DEFAULT_BUFFER)} each {seconds:.0f} seconds.",
-        f"A buf-size of {bytes_text(fitting_buffer(bandwidth))} makes it smooth.",
+        say(
+            "At %(bandwidth)s progress jumps by %(buffer)s each %(seconds).0f seconds.",
+            bandwidth=bandwidth_text(bandwidth),
+            buffer=bytes_text(DEFAULT_BUFFER),
+            seconds=seconds,
+        ),
+        say(
+            "A buf-size of %(buffer)s makes it smooth.",
+            buffer=bytes_text(fitting_buffer(bandwidth)),
+        ),
         field="buf_size",
     )
 
@@ -113,18 +139,24 @@ def limits_make_sense(case: Case) -> Finding | None:
     stall, total = case.request.stall_limit, case.request.total_limit
     if stall < 0 or total < 0:
         name = "stall_limit" if stall < 0 else "total_limit"
-        return stop("A limit can't be negative.", "0 is no limit.", field=name)
+        return stop(
+            say("A limit can't be negative."), say("0 is no limit."), field=name
+        )
     if not stall and not total:
         return None
     if stall and total and stall >= total:
         return warn(
-            f"The stall limit of {stall} s can't be reached before the total limit "
-            f"of {total} s.",
-            "Choose a shorter stall limit.",
+            say(
+                "The stall limit of %(stall)s s can't be reached before the "
+                "total limit of %(total)s s.",
+                stall=stall,
+                total=total,
+            ),
+            say("Choose a shorter stall limit."),
             field="stall_limit",
         )
     return _against_bandwidth(case, stall, total) or passed(
-        "The limits leave room for a copy that works.", field="stall_limit"
+        say("The limits leave room for a copy that works."), field="stall_limit"
     )
 
 
@@ -132,22 +164,37 @@ def _against_bandwidth(case: Case, stall: int, total: int) -> Finding | None:
     bandwidth = case.options.bandwidth
     if bandwidth <= 0:
         return None
-    then = "cancelled" if case.request.at_limit == AtLimit.CANCEL else "flagged"
+    cancelled = case.request.at_limit == AtLimit.CANCEL
+    then = say("cancelled") if cancelled else say("flagged")
     step = (case.options.buf_size or DEFAULT_BUFFER) / bandwidth
     if stall and stall < STEPS * step:
         return warn(
-            f"At {bandwidth_text(bandwidth)} a step takes {step:.0f} s: a stall limit "
-            f"of {stall} s would have a working copy {then}.",
-            "Choose a smaller buf-size, or a longer limit.",
+            say(
+                "At %(bandwidth)s a step takes %(step).0f s: a stall limit of "
+                "%(stall)s s would have a working copy %(then)s.",
+                bandwidth=bandwidth_text(bandwidth),
+                step=step,
+                stall=stall,
+                then=then,
+            ),
+            say("Choose a smaller buf-size, or a longer limit."),
             field="stall_limit",
         )
     needed = (case.capacity or 0) / bandwidth
     if total and needed > total:
         return warn(
-            f"At {bandwidth_text(bandwidth)} the {bytes_text(case.capacity)} of "
-            f"{case.target} take up to {needed:.0f} s: with a total limit of {total} s "
-            f"the copy would be {then}.",
-            "Choose a higher bandwidth, or a longer limit.",
+            say(
+                "At %(bandwidth)s the %(capacity)s of %(target)s take up to "
+                "%(needed).0f s: with a total limit of %(total)s s the copy would "
+                "be %(then)s.",
+                bandwidth=bandwidth_text(bandwidth),
+                capacity=bytes_text(case.capacity),
+                target=case.target,
+                needed=needed,
+                total=total,
+                then=then,
+            ),
+            say("Choose a higher bandwidth, or a longer limit."),
             field="total_limit",
         )
     return None
@@ -159,11 +206,11 @@ def consistent_only_if_finished(case: Case) -> Finding | None:
         return None
     if case.request.when_ready != WhenReady.FINISH:
         return stop(
-            "A guest-consistent copy is one that is finished when it is ready.",
-            "Choose to finish it, or leave consistent off.",
+            say("A guest-consistent copy is one that is finished when it is ready."),
+            say("Choose to finish it, or leave consistent off."),
             field="consistent",
         )
-    return passed("The copy is finished guest-consistently.", field="consistent")
+    return passed(say("The copy is finished guest-consistently."), field="consistent")
 
 
 def agent_answers(case: Case, evidence: Evidence) -> Finding | None:
@@ -171,10 +218,16 @@ def agent_answers(case: Case, evidence: Evidence) -> Finding | None:
     if not case.request.consistent:
         return None
     if evidence.agent:
-        return passed(f"The agent of {case.guest} is connected.", field="consistent")
+        return passed(
+            say("The agent of %(guest)s is connected.", guest=case.guest),
+            field="consistent",
+        )
     return warn(
-        f"No guest agent answers in {case.guest}: the copy will be crash-consistent, "
-        "as after a power cut.",
-        "Install and start qemu-guest-agent in the guest.",
+        say(
+            "No guest agent answers in %(guest)s: the copy will be "
+            "crash-consistent, as after a power cut.",
+            guest=case.guest,
+        ),
+        say("Install and start qemu-guest-agent in the guest."),
         field="consistent",
     )

@@ -8,10 +8,11 @@ from jobs.models import CopyJob, Disk, Leftover
 from jobs.models.domain import in_use
 from jobs.preflight.case import DEVICE_POOLS, FILE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
+from jobs.said import joined, say
 
 # Forms call the destination's parts by what people call them.
 FIELDS = {"path": "destination", "kind": "destination_kind"}
-ANOTHER = "Choose a path that no disk, backing chain or copy uses."
+ANOTHER = say("Choose a path that no disk, backing chain or copy uses.")
 
 
 def field_of(case: Case) -> str:
@@ -26,7 +27,7 @@ def destination_makes_sense(case: Case) -> Finding:
         check(case.destination)
     except DestinationError as error:
         return stop(error.cause, field=FIELDS.get(error.field, error.field))
-    return passed("The destination is well formed.", field=field_of(case))
+    return passed(say("The destination is well formed."), field=field_of(case))
 
 
 def destination_is_free(case: Case) -> Finding | None:
@@ -45,23 +46,44 @@ def destination_is_free(case: Case) -> Finding | None:
             continue
         where = case.destination.location
         if user == case.row:
-            return stop(f"{where} is the source itself.", ANOTHER, field=field)
-        return stop(f"{where} is in use by {user}.", ANOTHER, field=field)
+            return stop(
+                say("%(where)s is the source itself.", where=where),
+                ANOTHER,
+                field=field,
+            )
+        return stop(
+            say("%(where)s is in use by %(user)s.", where=where, user=user),
+            ANOTHER,
+            field=field,
+        )
     promised = _promised(case)
     if promised is not None:
         return stop(
-            f"{case.destination.location} is the destination of job {promised.pk}.",
-            "Choose another path.",
+            say(
+                "%(location)s is the destination of job %(job)s.",
+                location=case.destination.location,
+                job=promised.pk,
+            ),
+            say("Choose another path."),
             field=field,
         )
     if elsewhere is not None and case.there.exists is None:
         return notice(
-            f"{elsewhere} uses {case.destination.location} too.",
-            f"If {case.host} shares that storage the file exists already, and the copy "
-            "is refused.",
+            say(
+                "%(elsewhere)s uses %(location)s too.",
+                elsewhere=elsewhere,
+                location=case.destination.location,
+            ),
+            say(
+                "If %(host)s shares that storage the file exists already, and "
+                "the copy is refused.",
+                host=case.host,
+            ),
             field=field,
         )
-    return passed("No known disk, chain or copy uses the destination.", field=field)
+    return passed(
+        say("No known disk, chain or copy uses the destination."), field=field
+    )
 
 
 def _users(case: Case) -> list[Disk]:
@@ -101,7 +123,11 @@ def destination_is_nobodys(case: Case, evidence: Evidence) -> Finding:
     own = _own_image(case)
     if own:
         return stop(
-            f"{case.destination.location} is {own}, by another name or link.",
+            say(
+                "%(location)s is %(own)s, by another name or link.",
+                location=case.destination.location,
+                own=own,
+            ),
             ANOTHER,
             field=field,
         )
@@ -109,7 +135,10 @@ def destination_is_nobodys(case: Case, evidence: Evidence) -> Finding:
         use = evidence.uses[0]
         return stop(_said(case, use), ANOTHER, field=field, evidence=_all(evidence))
     return passed(
-        f"No domain of {case.host}, running or shut off, uses the destination.",
+        say(
+            "No domain of %(host)s, running or shut off, uses the destination.",
+            host=case.host,
+        ),
         field=field,
     )
 
@@ -120,23 +149,45 @@ def _own_image(case: Case) -> str:
     for depth, image in enumerate(case.images):
         if mark and image.fingerprint == mark:
             if depth:
-                return f"the backing file {image.location} of {case.target}"
-            return f"the source {image.location} itself"
+                return say(
+                    "the backing file %(location)s of %(target)s",
+                    location=image.location,
+                    target=case.target,
+                )
+            return say("the source %(location)s itself", location=image.location)
     return ""
 
 
 def _said(case: Case, use: Use) -> str:
     """Who uses the destination, and by which name if that is another one."""
     own = use.domain_uuid == case.row.domain.uuid
-    of = use.domain_name if use.running else f"{use.domain_name}, which is shut off"
-    same = use.location in case.locations
-    by_name = "" if same else f", by the name of {use.location}"
+    words = {"place": case.destination.location, "how": _how(use)}
+    words |= {"target": use.target, "domain": use.domain_name}
     if own and use.target == case.target and use.how == "source":
-        return f"{case.destination.location} is the source itself{by_name}."
-    return (
-        f"{case.destination.location} is the {use.how} of {use.target} of {of}"
-        f"{by_name}."
+        said = say("%(place)s is the source itself", **words)
+    elif use.running:
+        said = say("%(place)s is the %(how)s of %(target)s of %(domain)s", **words)
+    else:
+        said = say(
+            "%(place)s is the %(how)s of %(target)s of %(domain)s, which is shut off",
+            **words,
+        )
+    if use.location in case.locations:
+        return say("%(said)s.", said=said)
+    return say(
+        "%(said)s, by the name of %(location)s.", said=said, location=use.location
     )
+
+
+def _how(use: Use) -> str:
+    words = {
+        "source": say("source"),
+        "persistent source": say("persistent source"),
+        "saved source": say("saved source"),
+        "backing file": say("backing file"),
+        "mirror": say("mirror"),
+    }
+    return words.get(use.how, use.how)
 
 
 def _all(evidence: Evidence) -> str:
@@ -155,22 +206,28 @@ def destination_is_no_leftover(case: Case) -> Finding | None:
     )
     if left is None or case.there.exists is False:
         return None
-    what = (
-        f"{case.destination.location} is listed as a leftover of job {left.job_id} "
-        f"({left.get_kind_display()})."
+    what = say(
+        "%(location)s is listed as a leftover of job %(job)s (%(kind)s).",
+        location=case.destination.location,
+        job=left.job_id,
+        kind=left.get_kind_display(),
     )
     field = field_of(case)
     if left.removal_asked_at is not None:
-        remedy = "Withdraw its removal first, or choose another place."
-        return stop(f"{what} It is about to be removed.", remedy, field=field)
+        remedy = say("Withdraw its removal first, or choose another place.")
+        return stop(
+            joined(what, say("It is about to be removed.")), remedy, field=field
+        )
     if case.overwrites:
-        return notice(what, "It is overwritten.", field=field)
+        return notice(what, say("It is overwritten."), field=field)
     if case.there.exists:
-        remedy = "Remove it first, reuse it, or choose another name."
+        remedy = say("Remove it first, reuse it, or choose another name.")
         return stop(what, remedy, field=field)
     if case.evidence is None:
-        return notice(what, "The copy is refused if it is still there.", field=field)
-    return warn(what, "Choose another name if it is still there.", field=field)
+        return notice(
+            what, say("The copy is refused if it is still there."), field=field
+        )
+    return warn(what, say("Choose another name if it is still there."), field=field)
 
 
 def destination_is_absent(case: Case, evidence: Evidence) -> Finding | None:
@@ -182,33 +239,48 @@ def destination_is_absent(case: Case, evidence: Evidence) -> Finding | None:
     where = case.destination.location
     if there.exists is None:
         return warn(
-            f"Whether there is something at {where} already could not be looked up.",
-            "libvirt refuses to overwrite a file that is not empty; a directory that "
-            "a storage pool covers can be looked into.",
+            say(
+                "Whether there is something at %(where)s already could not be "
+                "looked up.",
+                where=where,
+            ),
+            say(
+                "libvirt refuses to overwrite a file that is not empty; a "
+                "directory that a storage pool covers can be looked into."
+            ),
             field=field,
         )
     if not there.exists:
-        return passed(f"{where} does not exist yet.", field=field)
+        return passed(say("%(where)s does not exist yet.", where=where), field=field)
     if case.destination.kind == "volume":
         return stop(
-            f"The pool {case.destination.pool} has a volume "
-            f"{case.destination.volume} already.",
-            "Choose another name.",
+            say(
+                "The pool %(pool)s has a volume %(volume)s already.",
+                pool=case.destination.pool,
+                volume=case.destination.volume,
+            ),
+            say("Choose another name."),
             field=field,
         )
     if there.kind == "dir":
-        return stop(f"{where} is a directory.", "Add a file's name.", field=field)
+        return stop(
+            say("%(where)s is a directory.", where=where),
+            say("Add a file's name."),
+            field=field,
+        )
     if there.kind == "block":
         return stop(
-            f"{where} is a block device.",
-            "Choose the kind “block device”.",
+            say("%(where)s is a block device.", where=where),
+            say("Choose the kind “block device”."),
             field="destination_kind",
         )
     if there.capacity == 0:
-        return notice(f"{where} exists and is empty: it is used.", field=field)
+        return notice(
+            say("%(where)s exists and is empty: it is used.", where=where), field=field
+        )
     return stop(
-        f"{where} exists already.",
-        "Choose another name; or reuse it, if what is in it may be overwritten.",
+        say("%(where)s exists already.", where=where),
+        say("Choose another name; or reuse it, if what is in it may be overwritten."),
         field=field,
     )
 
@@ -220,26 +292,39 @@ def directory_is_there(case: Case, evidence: Evidence) -> Finding | None:
         return None
     if directory.exists is None:
         return warn(
-            f"Whether the directory {directory.path} exists could not be looked up.",
-            "Choose a directory that a storage pool covers.",
+            say(
+                "Whether the directory %(path)s exists could not be looked up.",
+                path=directory.path,
+            ),
+            say("Choose a directory that a storage pool covers."),
             field="destination",
         )
     if not directory.exists:
         return stop(
-            f"{case.host} has no directory {directory.path}.",
-            "Create it on the host, or choose another one.",
+            say(
+                "%(host)s has no directory %(path)s.",
+                host=case.host,
+                path=directory.path,
+            ),
+            say("Create it on the host, or choose another one."),
             field="destination",
         )
     if directory.writable is False and not case.options.reuse_external:
         return warn(
-            f"QEMU's user on {case.host} does not seem to be allowed to write in "
-            f"{directory.path}.",
-            "Correct the directory's owner or mode, or choose another one.",
+            say(
+                "QEMU's user on %(host)s does not seem to be allowed to write "
+                "in %(path)s.",
+                host=case.host,
+                path=directory.path,
+            ),
+            say("Correct the directory's owner or mode, or choose another one."),
             field="destination",
         )
-    pool = f"storage pool {directory.pool}" if directory.pool else ""
+    pool = say("storage pool %(pool)s", pool=directory.pool) if directory.pool else ""
     return passed(
-        f"The directory {directory.path} is there.", pool, field="destination"
+        say("The directory %(path)s is there.", path=directory.path),
+        pool,
+        field="destination",
     )
 
 
@@ -251,35 +336,54 @@ def pool_can_take_it(case: Case, evidence: Evidence) -> Finding | None:
     pool = evidence.pool
     if pool is None:
         return stop(
-            f"{case.host} has no storage pool {wanted.pool}.",
-            "Choose one of the host's pools.",
+            say(
+                "%(host)s has no storage pool %(pool)s.",
+                host=case.host,
+                pool=wanted.pool,
+            ),
+            say("Choose one of the host's pools."),
             field="pool",
         )
     if not pool.active:
         return stop(
-            f"The storage pool {wanted.pool} is not active.",
-            "Start the pool, or choose another one.",
+            say("The storage pool %(pool)s is not active.", pool=wanted.pool),
+            say("Start the pool, or choose another one."),
             field="pool",
         )
     if pool.kind in DEVICE_POOLS and wanted.format != "raw":
         return stop(
-            f"The volumes of {wanted.pool} are devices ({pool.kind}), which are "
-            "created raw.",
-            "Choose raw.",
+            say(
+                "The volumes of %(pool)s are devices (%(kind)s), which are "
+                "created raw.",
+                pool=wanted.pool,
+                kind=pool.kind,
+            ),
+            say("Choose raw."),
             field="format",
         )
     if pool.kind in DEVICE_POOLS and wanted.encryption is not None:
         return stop(
-            f"The volumes of {wanted.pool} are devices ({pool.kind}), which are not "
-            "created encrypted.",
-            "Choose a pool of files.",
+            say(
+                "The volumes of %(pool)s are devices (%(kind)s), which are not "
+                "created encrypted.",
+                pool=wanted.pool,
+                kind=pool.kind,
+            ),
+            say("Choose a pool of files."),
             field="encryption",
         )
     if pool.kind not in (*DEVICE_POOLS, *FILE_POOLS):
         return stop(
-            f"The volumes of {wanted.pool} are neither files nor devices "
-            f"({pool.kind}).",
-            "Create the image yourself, then choose a network destination.",
+            say(
+                "The volumes of %(pool)s are neither files nor devices (%(kind)s).",
+                pool=wanted.pool,
+                kind=pool.kind,
+            ),
+            say("Create the image yourself, then choose a network destination."),
             field="pool",
         )
-    return passed(f"The storage pool {wanted.pool} is active.", pool.kind, field="pool")
+    return passed(
+        say("The storage pool %(pool)s is active.", pool=wanted.pool),
+        pool.kind,
+        field="pool",
+    )

@@ -10,17 +10,20 @@ from jobs.hypervisor import Evidence
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.preflight.place import field_of
+from jobs.said import say
 from jobs.units import bytes_text
 
-NEW_FILE = "Copy to a new file instead"
+NEW_FILE = say("Copy to a new file instead.")
 
 
 def exact(count: int | None) -> str:
     """A size as people read it, with the exact number where it is rounded."""
     if count is None:
-        return "an unknown size"
+        return say("an unknown size")
     text = bytes_text(count)
-    return text if text.endswith("bytes") else f"{text} ({count} bytes)"
+    if text.endswith("bytes"):
+        return text
+    return say("%(size)s (%(exactly)d bytes)", size=text, exactly=count)
 
 
 def reused_is_there(case: Case, evidence: Evidence) -> Finding | None:
@@ -34,45 +37,66 @@ def reused_is_there(case: Case, evidence: Evidence) -> Finding | None:
     )
     if there.exists is None and case.reuses_file:
         return stop(
-            f"What is at {where} could not be looked up.",
-            f"{NEW_FILE}, or put a storage pool over its directory.",
+            say("What is at %(where)s could not be looked up.", where=where),
+            say(
+                "Copy to a new file instead, or put a storage pool over its directory."
+            ),
             field="destination",
         )
     if there.exists is None:
         return warn(
-            f"What is at {where} could not be looked up, nor whether another domain "
-            "uses it by another name.",
-            f"Make sure that it may be overwritten, and has room for "
-            f"{exact(case.capacity)}{_exactly(case)}.",
+            say(
+                "What is at %(where)s could not be looked up, nor whether "
+                "another domain uses it by another name.",
+                where=where,
+            ),
+            _may_be_overwritten(case),
             field=field,
         )
     if not there.exists:
         return stop(
-            f"There is nothing at {where} to be overwritten.",
-            "Create it first, or leave “reuse” off.",
+            say("There is nothing at %(where)s to be overwritten.", where=where),
+            say("Create it first, or leave “reuse” off."),
             field=field,
         )
     wanted = case.destination.kind
     if there.kind not in ("", wanted):
         return stop(
-            f"{where} is a {_named(there.kind)}, not a {_named(wanted)}.",
-            f"Choose the kind “{_named(there.kind)}”."
+            say(
+                "%(where)s is a %(found)s, not a %(wanted)s.",
+                where=where,
+                found=_named(there.kind),
+                wanted=_named(wanted),
+            ),
+            say("Choose the kind “%(kind)s”.", kind=_named(there.kind))
             if there.kind in ("file", "block")
-            else "Choose another destination.",
+            else say("Choose another destination."),
             field="destination_kind",
         )
-    return passed(f"{where} is there.", field=field)
+    return passed(say("%(where)s is there.", where=where), field=field)
 
 
-def _exactly(case: Case) -> str:
-    """Whether its size must be the disk's, in words."""
+def _may_be_overwritten(case: Case) -> str:
+    """What to make sure of, and whether its size must be the disk's."""
+    size = exact(case.capacity)
     if case.destination.format == "raw" and not case.destination.slice_size:
-        return ", no less and no more: otherwise the copy fails after its start"
-    return ""
+        return say(
+            "Make sure that it may be overwritten, and has room for %(size)s, no less "
+            "and no more: otherwise the copy fails after its start.",
+            size=size,
+        )
+    return say(
+        "Make sure that it may be overwritten, and has room for %(size)s.", size=size
+    )
 
 
 def _named(kind: str) -> str:
-    return {"block": "block device", "dir": "directory"}.get(kind, kind)
+    named = {
+        "file": say("file"),
+        "block": say("block device"),
+        "dir": say("directory"),
+    }
+    return named.get(kind, kind)
 
 
 def reused_format_is_declared(case: Case, evidence: Evidence) -> Finding | None:
@@ -84,24 +108,36 @@ def reused_format_is_declared(case: Case, evidence: Evidence) -> Finding | None:
     if there.format in ("", "unknown"):
         if case.reuses_file:
             return stop(
-                f"The format of {where} could not be looked up.",
-                f"{NEW_FILE}.",
+                say("The format of %(where)s could not be looked up.", where=where),
+                NEW_FILE,
                 field=field,
             )
         return warn(
-            f"Whether {where} is {wanted} could not be looked up.",
-            "With another format the copy fails after its start.",
+            say(
+                "Whether %(where)s is %(wanted)s could not be looked up.",
+                where=where,
+                wanted=wanted,
+            ),
+            say("With another format the copy fails after its start."),
             field=field,
         )
     if there.format != wanted:
         return stop(
-            f"{where} is {there.format}, not {wanted}.",
-            f"Choose {there.format}."
+            say(
+                "%(where)s is %(format)s, not %(wanted)s.",
+                where=where,
+                format=there.format,
+                wanted=wanted,
+            ),
+            say("Choose %(format)s.", format=there.format)
             if there.format in ("raw", "qcow2")
-            else f"{NEW_FILE}.",
+            else NEW_FILE,
             field=field,
         )
-    return passed(f"{where} is {wanted} as declared.", field=field)
+    return passed(
+        say("%(where)s is %(wanted)s as declared.", where=where, wanted=wanted),
+        field=field,
+    )
 
 
 def reused_size_is_exact(case: Case, evidence: Evidence) -> Finding | None:
@@ -120,32 +156,41 @@ def reused_size_is_exact(case: Case, evidence: Evidence) -> Finding | None:
         return _size_unknown(case)
     if there.capacity == case.capacity:
         return passed(
-            f"{where} has the disk's size.", exact(there.capacity), field=field
+            say("%(where)s has the disk's size.", where=where),
+            exact(there.capacity),
+            field=field,
         )
-    cause = (
-        f"{where} has {exact(there.capacity)}, {case.target} has "
-        f"{exact(case.capacity)}; they must be the same."
+    cause = say(
+        "%(where)s has %(size)s, %(target)s has %(wanted)s; they must be the same.",
+        where=where,
+        size=exact(there.capacity),
+        target=case.target,
+        wanted=exact(case.capacity),
     )
     if there.capacity < case.capacity:
-        return stop(cause, "Choose one of exactly the disk's size.", field=field)
+        return stop(cause, say("Choose one of exactly the disk's size."), field=field)
     if case.destination.format != "raw":
-        remedy = "Create it anew with exactly the disk's size."
+        remedy = say("Create it anew with exactly the disk's size.")
         return stop(cause, remedy, field=field)
-    remedy = (
-        f"Use a slice of it: slice size {case.capacity}, slice offset "
-        f"{case.destination.slice_offset}."
+    remedy = say(
+        "Use a slice of it: slice size %(size)s, slice offset %(offset)s.",
+        size=case.capacity,
+        offset=case.destination.slice_offset,
     )
     return stop(cause, remedy, field="slice_size")
 
 
 def _size_unknown(case: Case) -> Finding:
-    cause = (
-        f"Whether {case.destination.location} has exactly the size of {case.target}, "
-        f"{exact(case.capacity)}, could not be looked up."
+    cause = say(
+        "Whether %(where)s has exactly the size of %(target)s, %(size)s, could not be "
+        "looked up.",
+        where=case.destination.location,
+        target=case.target,
+        size=exact(case.capacity),
     )
     if case.reuses_file:
-        return stop(cause, f"{NEW_FILE}.", field="destination")
-    remedy = "With any other size the copy fails after its start."
+        return stop(cause, NEW_FILE, field="destination")
+    remedy = say("With any other size the copy fails after its start.")
     return warn(cause, remedy, field=field_of(case))
 
 
@@ -156,32 +201,52 @@ def _slice(case: Case, room: int | None) -> Finding:
         return _size_unknown(case)
     if wanted.format == "raw" and wanted.slice_size != case.capacity:
         return stop(
-            f"The slice has {exact(wanted.slice_size)}, {case.target} has "
-            f"{exact(case.capacity)}; they must be the same.",
-            f"Set the slice's size to {case.capacity}.",
+            say(
+                "The slice has %(size)s, %(target)s has %(wanted)s; they must be the "
+                "same.",
+                size=exact(wanted.slice_size),
+                target=case.target,
+                wanted=exact(case.capacity),
+            ),
+            say("Set the slice's size to %(capacity)s.", capacity=case.capacity),
             field=field,
         )
     if wanted.format != "raw":
         return warn(
-            f"What is in the slice of {wanted.location} could not be looked up.",
-            f"It must be an image of exactly {exact(case.capacity)}, else the copy "
-            "fails after its start.",
+            say(
+                "What is in the slice of %(location)s could not be looked up.",
+                location=wanted.location,
+            ),
+            say(
+                "It must be an image of exactly %(size)s, else the copy fails "
+                "after its start.",
+                size=exact(case.capacity),
+            ),
             field=field,
         )
     if room is None:
         return warn(
-            f"Whether {wanted.location} has {exact(end)} could not be looked up.",
-            "Otherwise the copy fails.",
+            say(
+                "Whether %(location)s has %(size)s could not be looked up.",
+                location=wanted.location,
+                size=exact(end),
+            ),
+            say("Otherwise the copy fails."),
             field=field,
         )
     if end > room:
         return stop(
-            f"The slice ends at {exact(end)}, {wanted.location} has {exact(room)}.",
-            "Choose a smaller offset, or a larger device.",
+            say(
+                "The slice ends at %(end)s, %(location)s has %(size)s.",
+                end=exact(end),
+                location=wanted.location,
+                size=exact(room),
+            ),
+            say("Choose a smaller offset, or a larger device."),
             field="slice_offset" if wanted.slice_offset else field,
         )
     return passed(
-        "The slice has the disk's size.", exact(wanted.slice_size), field=field
+        say("The slice has the disk's size."), exact(wanted.slice_size), field=field
     )
 
 
@@ -193,18 +258,23 @@ def reused_encryption_is_declared(case: Case, evidence: Evidence) -> Finding | N
     declared, where = case.destination.encryption is not None, there.location
     if there.encrypted == declared or case.destination.kind == "block":
         return passed(
-            f"{where} is {'encrypted' if declared else 'not encrypted'}, as declared.",
+            say("%(where)s is encrypted, as declared.", where=where)
+            if declared
+            else say("%(where)s is not encrypted, as declared.", where=where),
             field="encryption",
         )
     if there.encrypted:
         return stop(
-            f"{where} is encrypted, which is not declared.",
-            "Name the libvirt secret with its passphrase.",
+            say("%(where)s is encrypted, which is not declared.", where=where),
+            say("Name the libvirt secret with its passphrase."),
             field="encryption",
         )
     return stop(
-        f"{where} is not encrypted, although a secret is named for it.",
-        "Leave the secret away, or choose an encrypted file.",
+        say(
+            "%(where)s is not encrypted, although a secret is named for it.",
+            where=where,
+        ),
+        say("Leave the secret away, or choose an encrypted file."),
         field="encryption",
     )
 
@@ -215,7 +285,11 @@ def reused_backing_is_kept(case: Case, evidence: Evidence) -> Finding | None:
     if not case.options.reuse_external or case.options.shallow or not there.backing:
         return None
     return notice(
-        f"{there.location} has the backing file {there.backing}.",
-        "Nothing of it is seen through a full copy, but it must stay where it is.",
+        say(
+            "%(location)s has the backing file %(backing)s.",
+            location=there.location,
+            backing=there.backing,
+        ),
+        say("Nothing of it is seen through a full copy, but it must stay where it is."),
         field="destination",
     )

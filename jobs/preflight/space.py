@@ -16,6 +16,7 @@ from jobs.models import CopyJob, Disk
 from jobs.preflight.case import DEVICE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.preflight.place import field_of
+from jobs.said import say, say_many
 from jobs.units import bytes_text
 
 # From this QEMU on a mirror does not write zeroes into a destination that is zero.
@@ -36,12 +37,17 @@ class Room:
 
     def has(self, promised: int) -> str:
         """What is free, and who will take what of it, in words."""
-        free = f"{self.name} has {bytes_text(self.available)} free"
+        words = {"name": self.name, "free": bytes_text(self.available)}
         if not promised:
-            return free
-        plural = "s" if len(self.jobs) > 1 else ""
-        names = ", ".join(map(str, self.jobs))
-        return f"{free}, of which job{plural} {names} will take {bytes_text(promised)}"
+            return say("%(name)s has %(free)s free", **words)
+        return say_many(
+            "%(name)s has %(free)s free, of which job %(jobs)s will take %(taken)s",
+            "%(name)s has %(free)s free, of which jobs %(jobs)s will take %(taken)s",
+            len(self.jobs),
+            jobs=", ".join(map(str, self.jobs)),
+            taken=bytes_text(promised),
+            **words,
+        )
 
 
 def there_is_room(case: Case, evidence: Evidence) -> Finding | None:
@@ -56,31 +62,51 @@ def there_is_room(case: Case, evidence: Evidence) -> Finding | None:
     thick = is_thick(case)
     least = most if thick else min(most, max(0, _allocated(case) - taken))
     if least > room.available - room.promised:
-        what = "takes all of its size at once" if thick else "will need at least"
+        words = {
+            "target": case.target,
+            "least": bytes_text(least),
+            "room": room.has(room.promised),
+        }
         return stop(
-            f"{_copy_of(case)} {what}, {bytes_text(least)}; {room.has(room.promised)}.",
-            "Make room, or choose another place.",
+            say(
+                "The copy of %(target)s takes all of its size at once, %(least)s; "
+                "%(room)s.",
+                **words,
+            )
+            if thick
+            else say(
+                "The copy of %(target)s will need at least %(least)s; %(room)s.",
+                **words,
+            ),
+            say("Make room, or choose another place."),
             field=_field(case),
         )
     if most > room.available - room.promised_at_most:
         return warn(
-            f"{_copy_of(case)} can grow to {bytes_text(case.capacity)}; "
-            f"{room.has(room.promised_at_most)}.",
-            "It needs "
-            f"{bytes_text(least)} for now. If it runs out of space while it is "
-            "copied it fails, and after a pivot the guest stops at its next write.",
+            say(
+                "The copy of %(target)s can grow to %(capacity)s; %(room)s.",
+                target=case.target,
+                capacity=bytes_text(case.capacity),
+                room=room.has(room.promised_at_most),
+            ),
+            say(
+                "It needs %(least)s for now. If it runs out of space while it "
+                "is copied it fails, and after a pivot the guest stops at its "
+                "next write.",
+                least=bytes_text(least),
+            ),
             field=_field(case),
         )
-    kind = "thick" if thick else "thin"
+    kind = say("thick") if thick else say("thin")
     return passed(
-        f"There is room for {bytes_text(case.capacity)} ({kind}): "
-        f"{room.has(room.promised_at_most)}.",
+        say(
+            "There is room for %(capacity)s (%(kind)s): %(room)s.",
+            capacity=bytes_text(case.capacity),
+            kind=kind,
+            room=room.has(room.promised_at_most),
+        ),
         field=_field(case),
     )
-
-
-def _copy_of(case: Case) -> str:
-    return f"The copy of {case.target}"
 
 
 def _field(case: Case) -> str:
@@ -111,8 +137,11 @@ def _unknown(case: Case, evidence: Evidence) -> Finding | None:
     if evidence.directory is not None and evidence.directory.exists is False:
         return None
     return warn(
-        f"How much is free for the copy of {case.target} could not be looked up.",
-        f"It can grow to {bytes_text(case.capacity)}.",
+        say(
+            "How much is free for the copy of %(target)s could not be looked up.",
+            target=case.target,
+        ),
+        say("It can grow to %(capacity)s.", capacity=bytes_text(case.capacity)),
         field=_field(case),
     )
 
@@ -189,15 +218,19 @@ def sparse_stays_sparse(case: Case, evidence: Evidence) -> Finding | None:
     if not raw_file or is_thick(case) or not _is_sparse(case):
         return None
     if evidence.host.hypervisor_version >= KEEPS_SPARSE:
-        return passed("A sparse disk stays sparse.", "QEMU 10.1 or later")
-    cause = (
-        f"{case.target} has {bytes_text(_allocated(case))} of its "
-        f"{bytes_text(case.capacity)} allocated; on storage without efficient zeroing "
-        "a raw copy takes all of them with QEMU before 10.1."
+        return passed(say("A sparse disk stays sparse."), say("QEMU 10.1 or later"))
+    cause = say(
+        "%(target)s has %(allocated)s of its %(capacity)s allocated; on storage "
+        "without efficient zeroing a raw copy takes all of them with QEMU before 10.1.",
+        target=case.target,
+        allocated=bytes_text(_allocated(case)),
+        capacity=bytes_text(case.capacity),
     )
     if case.pool_kind == "netfs":
-        return warn(cause, "Choose qcow2, or make sure of the room.", field="format")
-    return notice(cause, "Local file systems keep it sparse.", field="format")
+        return warn(
+            cause, say("Choose qcow2, or make sure of the room."), field="format"
+        )
+    return notice(cause, say("Local file systems keep it sparse."), field="format")
 
 
 def _is_sparse(case: Case) -> bool:

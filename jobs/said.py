@@ -1,0 +1,156 @@
+"""Sentences that are written down as well as read on pages.
+
+A record is one thing for everybody, whatever language its reader speaks. So such a
+sentence is English as a str: in the audit log, a job's events, exports, JSON, and on
+the command line. Where a page shows it (Django's templates ask for `__html__`, other
+code for `localized`), it is in the reader's language.
+
+    say("%(domain)s is not running.", domain=domain.name)
+
+The first argument is a literal, for makemessages to find. Whoever builds a longer str
+of one loses the translation and never the English; `joined` keeps both.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from gettext import NullTranslations
+from typing import Any, Protocol
+
+
+class Language(Protocol):
+    """What knows the reader's language."""
+
+    def gettext(self, message: str, /) -> str: ...
+
+    def ngettext(self, singular: str, plural: str, number: int, /) -> str: ...
+
+    def decimal_point(self) -> str: ...
+
+
+class English(NullTranslations):
+    """Nobody has told yet who reads."""
+
+    def decimal_point(self) -> str:
+        return "."
+
+
+class _Speaker:
+    language: Language = English()
+
+
+def speak_through(language: Language) -> None:
+    """Have all sentences told through `language` from now on."""
+    _Speaker.language = language
+
+
+class Said(str):
+    """A sentence in English that can be told in other languages; made by `say`."""
+
+    message = ""
+    plural = ""
+    number = 0
+    told: Mapping[str, Any] = {}
+
+    def __html__(self) -> str:
+        return html.escape(localized(self))
+
+
+def say(message: str, /, **told: Any) -> Said:
+    """Return `message` with its %(name)s filled in; without `told` it is as it stands.
+
+    What is told may itself be Said, and is then translated with the rest.
+    """
+    told = _plain(told)
+    said = Said(message % told if told else message)
+    said.message, said.told = message, told
+    return said
+
+
+def say_many(singular: str, plural: str, count: int, /, **told: Any) -> Said:
+    """Return one of two messages, as `count` (%(count)d in them) asks for."""
+    told = _plain({"count": count, **told})
+    said = Said((singular if count == 1 else plural) % told)
+    said.message, said.plural, said.number, said.told = singular, plural, count, told
+    return said
+
+
+class Figure(Said):
+    """A number as people write it: "1.5", and "1,5" to a reader who writes that."""
+
+
+def _plain(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what can be told in JSON too: a host tells its name."""
+    return {
+        name: value if isinstance(value, (str, int, float)) else str(value)
+        for name, value in told.items()
+    }
+
+
+def joined(*sentences: str) -> Said:
+    """Return sentences one after the other, without the empty ones."""
+    there = {f"s{place}": each for place, each in enumerate(sentences) if each}
+    if not there:
+        return Said()
+    return say(" ".join(f"%({name})s" for name in there), **there)
+
+
+def localized(text: str) -> str:
+    """Return `text` in the language that is active now; English for a plain str."""
+    speaker = _Speaker.language
+    if isinstance(text, Figure):
+        return text.replace(".", speaker.decimal_point())
+    if not isinstance(text, Said) or not text.message:
+        return str(text)
+    message = (
+        speaker.ngettext(text.message, text.plural, text.number)
+        if text.plural
+        else speaker.gettext(text.message)
+    )
+    if not text.told:
+        return message
+    return message % {name: _inner(value) for name, value in text.told.items()}
+
+
+def _inner(value: Any) -> Any:
+    return localized(value) if isinstance(value, Said) else value
+
+
+# --- As JSON ------------------------------------------------------------------------
+
+
+def to_json(text: str) -> Any:
+    """Return what `from_json` makes the same of again; None for a plain str."""
+    if not isinstance(text, Said) or not text.message:
+        return None
+    told = {name: _to(value) for name, value in text.told.items()}
+    many = [text.plural, text.number] if text.plural else []
+    return [text.message, told, *many]
+
+
+def _to(value: Any) -> Any:
+    if isinstance(value, Figure):
+        return {"figure": value}
+    return {"said": to_json(value), "text": value} if isinstance(value, Said) else value
+
+
+def from_json(text: str, kept: Any) -> str:
+    """Return `text` as it was said; the plain text where `kept` does not tell it."""
+    if not isinstance(kept, list) or len(kept) not in (2, 4):
+        return text
+    message, told = kept[0], {name: _from(value) for name, value in kept[1].items()}
+    if len(kept) == 4:
+        plural, count = kept[2], kept[3]
+        said = say_many(message, plural, count, **told)
+    else:
+        said = say(message, **told)
+    return said if said == text else text
+
+
+def _from(value: Any) -> Any:
+    if isinstance(value, dict) and "figure" in value:
+        return Figure(value["figure"])
+    if isinstance(value, dict):
+        return from_json(value["text"], value["said"])
+    return value
