@@ -165,13 +165,13 @@ install_locked() {
 
 # The catalogs of texts that Django reads, from those that people write.
 ensure_catalogs() {
-    local texts catalog
+    local texts catalog said
     for texts in locale/*/LC_MESSAGES/*.po; do
         catalog=${texts%.po}.mo
         [ ! "$catalog" -nt "$texts" ] || continue
-        msgfmt --check-format --output-file="$catalog.new" "$texts" 2>>"$log" ||
-            die "msgfmt could not compile $texts: $(tail -n 1 "$log")"
-        mv "$catalog.new" "$catalog"
+        said=$(msgfmt --check-format --output-file="$catalog.$$" "$texts" 2>&1) ||
+            die "msgfmt could not compile $texts: $said"
+        mv "$catalog.$$" "$catalog"
     done
 }
 
