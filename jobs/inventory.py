@@ -51,6 +51,7 @@ def _store_pools(host: Host, pools: tuple[PoolFacts, ...], now: datetime) -> Non
                 capacity=pool.capacity,
                 allocation=pool.allocation,
                 available=pool.available,
+                source=pool.source,
                 seen_at=now,
                 gone_at=None,
             )
@@ -60,7 +61,7 @@ def _store_pools(host: Host, pools: tuple[PoolFacts, ...], now: datetime) -> Non
         unique_fields=["host", "uuid"],
         update_fields=[
             *("name", "kind", "active", "path", "capacity", "allocation"),
-            *("available", "seen_at", "gone_at"),
+            *("available", "source", "seen_at", "gone_at"),
         ],
     )
     host.pools.filter(gone_at=None, seen_at__lt=now).update(gone_at=now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, FloatField, Q, QuerySet
+from django.db.models.functions import Cast, Coalesce, NullIf
 from django.utils.translation import gettext_lazy as _
 from django_filters import (
     CharFilter,
@@ -15,7 +16,7 @@ from django_filters import (
 
 from jobs.console.filtering import MOST, GroupedFilter
 from jobs.console.fleet import domain_rows, hosts_with_counts
-from jobs.models import Domain, Host, Site
+from jobs.models import NEARLY_FULL, Domain, Host, Site, StoragePool
 
 _NO_GROUP = {"invalid_choice": _("There is no state “%(value)s”.")}
 _NO_ORDER = {"invalid_choice": _("There is no order “%(value)s”.")}
@@ -150,3 +151,52 @@ class DomainFilter(FleetFilter):
 
     def mentions(self, found: Any, _name: str, text: str) -> Any:
         return found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
+
+
+# --- Storage pools -----------------------------------------------------------------
+
+_POOLS: dict[str, tuple[Any, Q]] = {
+    "": (_("All"), Q()),
+    "full": (_("Nearly full"), NEARLY_FULL),
+    "inactive": (_("Inactive"), Q(active=False)),
+    "shared": (_("On the network"), ~Q(source="")),
+}
+_POOL_SORTS = {
+    "name": "name",
+    "host": "host__name",
+    "free": "available",
+    "full": "used_part",
+    "size": "capacity",
+}
+
+
+class PoolFilter(FleetFilter):
+    """`q` is a part of a pool's name, of its path or of its storage on the network."""
+
+    page = "storage"
+    groups = _POOLS
+    sortable = _POOL_SORTS
+    usual_order = ("host__name", "name")
+
+    q = CharFilter(method="mentions", max_length=MOST)
+    state = _group(_POOLS)
+    site = _site("host__site")
+    host = _host()
+    sort = _order(_POOL_SORTS)
+
+    class Meta:
+        model = StoragePool
+        fields: tuple[str, ...] = ()
+
+    def everything(self) -> QuerySet[StoragePool]:
+        used = Cast(F("capacity") - F("available"), FloatField())
+        part = Coalesce(used / NullIf(F("capacity"), 0), 0.0)
+        present = StoragePool.objects.filter(gone_at=None)
+        return present.select_related("host__site").annotate(used_part=part)
+
+    def mentions(self, found: Any, _name: str, text: str) -> Any:
+        return found.filter(
+            Q(name__icontains=text)
+            | Q(path__icontains=text)
+            | Q(source__icontains=text)
+        )

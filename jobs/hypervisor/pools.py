@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree.ElementTree import Element
+
 import libvirt
 
 from jobs.hypervisor import domain_xml
@@ -13,6 +15,10 @@ from jobs.hypervisor.transient import is_own
 LIST_SECONDS = 25.0
 # A pool on a network file system that is away can hang.
 POOL_SECONDS = 5.0
+# Kinds of pools that lie on a server.
+NETWORK_POOLS = frozenset({"netfs", "rbd", "gluster", "iscsi", "iscsi-direct"})
+# Names of a server that mean another one on every host.
+_THIS_HOST = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
 def pools(link: Link) -> tuple[PoolFacts, ...]:
@@ -67,7 +73,28 @@ def pool_facts(pool: libvirt.virStoragePool) -> PoolFacts:
         capacity=capacity,
         allocation=allocation,
         available=available,
+        source=_source(description),
     )
+
+
+def _source(description: Element) -> str:
+    """Which storage of the network the pool is, from its own definition."""
+    source = description.find("./source")
+    if source is None or description.get("type") not in NETWORK_POOLS:
+        return ""
+    servers = sorted(host.get("name", "") for host in source.iterfind("host"))
+    named = [source.findtext("name", ""), *_attributes(source)]
+    if not servers or not set(servers).isdisjoint(_THIS_HOST):
+        return ""
+    return f"{','.join(servers)}:{'/'.join(filter(None, named))}"
+
+
+def _attributes(source: Element) -> list[str]:
+    return [
+        found.get("path", "").rstrip("/")
+        for name in ("device", "dir")
+        for found in source.iterfind(name)
+    ]
 
 
 def _refresh(pool: libvirt.virStoragePool) -> None:

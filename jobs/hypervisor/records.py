@@ -97,7 +97,11 @@ class DomainFacts:
 
 @dataclass(frozen=True)
 class PoolFacts:
-    """One storage pool; the sizes of an inactive pool are the last that are known."""
+    """One storage pool; the sizes of an inactive pool are the last that are known.
+
+    `source` says which storage of the network it is ("nfs.example:/export"), by which
+    two hosts' pools are told to be the same; "" for what is the host's own.
+    """
 
     uuid: str
     name: str
@@ -107,6 +111,7 @@ class PoolFacts:
     capacity: int
     allocation: int
     available: int
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.models.audit import AuditEntry, AuditVerification
 from jobs.models.domain import ChainLink, Disk, Domain
-from jobs.models.host import Host, Site, StoragePool
+from jobs.models.host import NEARLY_FULL, Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
 from jobs.models.leftover import Leftover
 from jobs.models.preferences import Preferences
@@ -12,6 +12,7 @@ from jobs.models.sample import JobSample
 from jobs.models.view import SavedView
 
 __all__ = [
+    "NEARLY_FULL",
     "AuditEntry",
     "AuditVerification",
     "ChainLink",

@@ -166,6 +166,10 @@ class Host(models.Model):
             )
 
 
+# Pools that are nearly full, for a query.
+NEARLY_FULL = models.Q(capacity__gt=0, available__lte=models.F("capacity") / 10)
+
+
 class StoragePool(models.Model):
     """A libvirt storage pool as a host last described it. Sizes in bytes."""
 
@@ -178,6 +182,9 @@ class StoragePool(models.Model):
     capacity = models.BigIntegerField()
     allocation = models.BigIntegerField()
     available = models.BigIntegerField()
+    # Which storage of the network it is, in the words of the host's definition; "" for
+    # the host's own. Pools of one kind and source on several hosts are the same.
+    source = models.TextField(blank=True)
     seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 
@@ -192,7 +199,12 @@ class StoragePool(models.Model):
 
     @property
     def used_percent(self) -> int:
-        """How full the pool is, 0 to 100."""
+        """How full the pool is, 0 to 100; rounded down, so that 100 is full."""
         if not self.capacity:
             return 0
-        return round(100 * (self.capacity - self.available) / self.capacity)
+        return 100 * (self.capacity - self.available) // self.capacity
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether a tenth or less of it is free."""
+        return self.capacity > 0 and self.available <= self.capacity // 10

@@ -23,6 +23,7 @@ from jobs.preflight.judge import (
     problems,
     why_not_copied,
 )
+from jobs.preflight.promised import Promise, goes_to, promises
 from jobs.preflight.request import (
     CopyRequest,
     digest,
@@ -35,15 +36,18 @@ __all__ = [
     "CopyRequest",
     "Finding",
     "Level",
+    "Promise",
     "digest",
     "examinable",
     "finding_to_json",
     "findings_from_json",
     "findings_to_json",
+    "goes_to",
     "not_accepted",
     "not_examined",
     "preflight",
     "problems",
+    "promises",
     "request_from_json",
     "request_of",
     "request_to_json",

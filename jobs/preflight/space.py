@@ -6,16 +6,14 @@ thick one takes the disk's whole size at once.
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs import live
 from jobs.hypervisor import Evidence
-from jobs.models import CopyJob, Disk
+from jobs.models import CopyJob
 from jobs.preflight.case import DEVICE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.preflight.place import field_of
+from jobs.preflight.promised import goes_to, promises
 from jobs.said import say, say_many
 from jobs.units import bytes_text
 
@@ -162,44 +160,21 @@ def _room(case: Case, evidence: Evidence) -> Room | None:
 
 
 def _with_promises(case: Case, name: str, available: int, path: str) -> Room:
-    jobs = [job for job in _other_jobs(case) if _goes_to(job, name, path)]
-    seen = live.progress_of(job.pk for job in jobs)
-    done = {job.pk: seen[job.pk].current if job.pk in seen else 0 for job in jobs}
-    allocated = _allocations(jobs)
+    jobs = [job for job in _other_jobs(case) if goes_to(job, name, path)]
+    promised = promises(jobs)
     return Room(
         name,
         available,
         tuple(job.pk for job in jobs),
-        _sum(allocated.get(job.pk, 0) - done[job.pk] for job in jobs),
-        _sum((job.capacity or 0) - done[job.pk] for job in jobs),
+        sum(each.least for each in promised),
+        sum(each.most for each in promised),
     )
 
 
-def _sum(counts: Iterable[int]) -> int:
-    return sum(max(0, count) for count in counts)
-
-
 def _other_jobs(case: Case) -> list[CopyJob]:
-    """Other copies to this host's storage, and to a network's that it shares."""
+    """Other copies to this host's storage, and to a network's that it may share."""
     jobs = CopyJob.objects.active().exclude(pk=case.request.job)
     return list(jobs if case.pool_kind == "netfs" else jobs.filter(host=case.host))
-
-
-def _goes_to(job: CopyJob, pool: str, path: str) -> bool:
-    wanted = job.target_destination
-    if wanted.kind == "volume" and not wanted.path:
-        return wanted.pool == pool
-    if wanted.kind not in ("file", "volume") or not path:
-        return False
-    folder = posixpath.dirname(wanted.path)
-    return folder == path.rstrip("/")
-
-
-def _allocations(jobs: list[CopyJob]) -> dict[int, int]:
-    """What each job's disk has allocated, by job, as the inventory knows it."""
-    disks = Disk.objects.filter(domain__in=[job.domain_id for job in jobs])
-    known = {(disk.domain_id, disk.target): disk.allocation or 0 for disk in disks}
-    return {job.pk: known.get((job.domain_id, job.disk), 0) for job in jobs}
 
 
 # --- Sparse ------------------------------------------------------------------------

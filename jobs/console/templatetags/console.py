@@ -28,7 +28,7 @@ from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
 
 register = template.Library()
 
-PAGES = ("overview", "jobs", "hosts", "domains", "leftovers", "audit")
+PAGES = ("overview", "jobs", "hosts", "domains", "storage", "leftovers", "audit")
 # Which entry of the navigation a page belongs to, by the name of its address.
 SECTIONS = {
     "job": "jobs",

@@ -39,10 +39,11 @@ PER_PAGE = 50
 def hosts(request: Request) -> HttpResponse:
     """List the hosts; the filters, the order and `page` are in the address."""
     wanted = HostFilter(request.GET)
-    return show(request, "console/hosts.html", _listed(request, wanted))
+    return show(request, "console/hosts.html", listed(request, wanted))
 
 
-def _listed(request: Request, wanted: GroupedFilter) -> dict[str, Any]:
+def listed(request: Request, wanted: GroupedFilter) -> dict[str, Any]:
+    """Return the filter and the page of its list, for a template."""
     pages = Paginator(wanted.listed(), PER_PAGE)
     # Counted already; a cached property is set like any attribute.
     pages.count = wanted.count
@@ -158,7 +159,7 @@ def _saved(request: Request, form: HostForm) -> bool:
 def domains(request: Request) -> HttpResponse:
     """List the domains; the filters, the order and `page` are in the address."""
     wanted = DomainFilter(request.GET)
-    return show(request, "console/domains.html", _listed(request, wanted))
+    return show(request, "console/domains.html", listed(request, wanted))
 
 
 @require_safe

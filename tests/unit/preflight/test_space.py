@@ -202,10 +202,7 @@ def _level(available: int, capacity: int, allocation: int) -> Level:
         directory=DirectoryFacts("/srv", True, "", available),
     )
     judged = Case(CopyRequest(row, to_file()), seen)
-    with (
-        mock.patch("jobs.preflight.space._other_jobs", return_value=[]),
-        mock.patch("jobs.preflight.space._allocations", return_value={}),
-    ):
+    with mock.patch("jobs.preflight.space._other_jobs", return_value=[]):
         told = there_is_room(judged, seen)
     assert told is not None
     return told.level

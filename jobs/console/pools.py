@@ -1,0 +1,170 @@
+"""Storage pools as their page shows them: what is free and promised in each, what jobs
+left there, and which write into it now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.urls import reverse
+
+from jobs.console.storage import pool_of
+from jobs.lifecycle import ON_HOST
+from jobs.models import CopyJob, Leftover, StoragePool
+from jobs.preflight import Promise, goes_to, promises
+
+# The most jobs that a row names; the jobs page has the others.
+MOST_JOBS = 3
+
+
+@dataclass(frozen=True)
+class ShownPool:
+    """A pool with what is going on in it.
+
+    `others`: pools of other hosts that are known to be the same storage; what happens
+    there happens here.
+    """
+
+    pool: StoragePool
+    others: list[StoragePool] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)
+    left: list[Leftover] = field(default_factory=list)
+
+    # --- Room -----------------------------------------------------------------------
+
+    @cached_property
+    def least(self) -> int:
+        """Bytes that active jobs will still take, at least."""
+        return sum(each.least for each in self.promised)
+
+    @cached_property
+    def most(self) -> int:
+        """Bytes that active jobs will still take, at most."""
+        return sum(each.most for each in self.promised)
+
+    @property
+    def will_overflow(self) -> bool:
+        """Whether what is promised at least is more than there is."""
+        return self.least > self.pool.available
+
+    @property
+    def may_overflow(self) -> bool:
+        """Whether what is promised at most is more than there is, and not at least."""
+        return self.least <= self.pool.available < self.most
+
+    @property
+    def stale(self) -> bool:
+        """Whether nobody can tell how it is now: it was so when the host was seen."""
+        return bool(self.pool.host.error) or not self.pool.host.enabled
+
+    # --- Jobs -----------------------------------------------------------------------
+
+    @property
+    def jobs(self) -> list[CopyJob]:
+        """Return some of the jobs that write into it, or will, those that do first."""
+        found = [each.job for each in self.promised]
+        return sorted(found, key=lambda job: job.state not in ON_HOST)[:MOST_JOBS]
+
+    @property
+    def more_jobs(self) -> int:
+        """Return how many jobs there are besides."""
+        return max(0, len(self.promised) - MOST_JOBS)
+
+    @property
+    def jobs_address(self) -> str:
+        """Return where all of the jobs are listed."""
+        query = {"state": "active"}
+        if self.pool.path:
+            query["destination"] = _folder(self.pool)
+        return f"{reverse('jobs')}?{urlencode(query)}"
+
+    # --- Leftovers ------------------------------------------------------------------
+
+    @property
+    def left_bytes(self) -> int:
+        return sum(row.bytes or 0 for row in self.left)
+
+    @property
+    def unmeasured(self) -> int:
+        return sum(row.bytes is None for row in self.left)
+
+    @property
+    def leftovers_address(self) -> str:
+        """Return where the leftovers in it are listed."""
+        query = {"q": _folder(self.pool)}
+        if not self.others:
+            query["host"] = str(self.pool.host_id)
+        return f"{reverse('leftovers')}?{urlencode(query)}"
+
+
+def _folder(pool: StoragePool) -> str:
+    return pool.path.rstrip("/") + "/"
+
+
+def show_pools(pools: Iterable[StoragePool]) -> list[ShownPool]:
+    """Return `pools` with what is going on in them; a fixed number of queries, and one
+    request to Redis."""
+    rows = list(pools)
+    around = _around(rows)
+    hosts = {pool.host_id for pool in around}
+    active = CopyJob.objects.active().filter(host__in=hosts)
+    promised = promises(active)
+    left = _leftovers(hosts, around)
+    return [_shown(pool, around, promised, left) for pool in rows]
+
+
+def _around(rows: list[StoragePool]) -> list[StoragePool]:
+    """All pools of the hosts of `rows`, and those that are the same storage elsewhere.
+
+    The others of a host say which of them a file lies in.
+    """
+    same = Q(source__in={pool.source for pool in rows if pool.source})
+    near = Q(host__in={pool.host_id for pool in rows})
+    found = StoragePool.objects.filter(same | near, gone_at=None)
+    return list(found.select_related("host"))
+
+
+def _leftovers(hosts: set[int], pools: list[StoragePool]) -> dict[int, list[Leftover]]:
+    """What jobs left on `hosts`, by the pool that it lies in."""
+    of_host: dict[int, list[StoragePool]] = {}
+    for pool in pools:
+        of_host.setdefault(pool.host_id, []).append(pool)
+    found: dict[int, list[Leftover]] = {}
+    for row in Leftover.objects.there().filter(host__in=hosts):
+        inside = pool_of(row.location, of_host.get(row.host_id, []))
+        if inside is not None:
+            found.setdefault(inside.pk, []).append(row)
+    return found
+
+
+def _shown(
+    pool: StoragePool,
+    around: list[StoragePool],
+    promised: list[Promise],
+    left: dict[int, list[Leftover]],
+) -> ShownPool:
+    others = [other for other in around if _is_same(pool, other)]
+    whole = [pool, *others]
+    return ShownPool(
+        pool=pool,
+        others=others,
+        promised=[each for each in promised if any(_goes(each, one) for one in whole)],
+        left=[row for one in whole for row in left.get(one.pk, [])],
+    )
+
+
+def _is_same(pool: StoragePool, other: StoragePool) -> bool:
+    """Whether two hosts' pools are one storage, as far as the hosts' definitions say.
+
+    A like name, path or size says nothing.
+    """
+    named = bool(pool.source) and (pool.kind, pool.source) == (other.kind, other.source)
+    return named and pool.host_id != other.host_id
+
+
+def _goes(promise: Promise, pool: StoragePool) -> bool:
+    job = promise.job
+    return job.host_id == pool.host_id and goes_to(job, pool.name, pool.path)

@@ -1,0 +1,20 @@
+"""The storage pools of all hosts."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from jobs.console.fleet_filters import PoolFilter
+from jobs.console.page import Request, needs, show
+from jobs.console.pools import show_pools
+from jobs.console.views.fleet import listed
+
+
+@require_safe
+@needs("jobs.view_storagepool")
+def storage(request: Request) -> HttpResponse:
+    """List the pools; the filters, the order and `page` are in the address."""
+    context = listed(request, PoolFilter(request.GET))
+    context["rows"] = show_pools(context["page"].object_list)
+    return show(request, "console/storage.html", context)
