@@ -28,7 +28,7 @@ from jobs.actions.confirming import (
     to_type_for_verb,
     typing_error,
 )
-from jobs.actions.copies import ask_check, request_copy
+from jobs.actions.copies import ask_check, request_copy, start_time_problems
 from jobs.actions.hosts import save_host, sync_host, test_host
 from jobs.actions.leftovers import (
     REMOVE_PERMISSION,
@@ -101,6 +101,7 @@ __all__ = [
     "save_host",
     "set_speed",
     "speed_why_not",
+    "start_time_problems",
     "stranger_why_not",
     "sync_host",
     "test_host",

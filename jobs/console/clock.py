@@ -17,6 +17,11 @@ def seconds_since(moment: datetime) -> float:
     return max(0.0, (timezone.now() - moment).total_seconds())
 
 
+def seconds_until(moment: datetime) -> float:
+    """Return the seconds until `moment`; never negative."""
+    return max(0.0, (moment - timezone.now()).total_seconds())
+
+
 def duration_text(seconds: float) -> str:
     """Return a duration exactly: "0:07", "12:31", "1:02:31", "2 d 3:04:05"."""
     minutes, second = divmod(int(seconds), 60)
@@ -45,3 +50,10 @@ def as_of_text(seconds: float) -> str:
 def moment_text(moment: datetime) -> str:
     """Return a point in time in its own zone, in the reader's order, to the second."""
     return date_format(moment, "SHORT_DATETIME_FORMAT")
+
+
+def until_text(seconds: float) -> str:
+    """Return what is left: "in 2 h 14 min", "in 5 s", "now"."""
+    if seconds < 1:
+        return _("now")
+    return _("in %(duration)s") % {"duration": rough_text(seconds)}

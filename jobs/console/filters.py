@@ -28,6 +28,7 @@ from jobs.units import parse_seconds
 GROUPS: dict[str, tuple[str, frozenset[State], bool]] = {
     "waiting": ("Waiting for a decision", frozenset({State.MIRRORING}), True),
     "active": ("Active", ACTIVE, False),
+    "scheduled": ("Scheduled", frozenset({State.REQUESTED}), False),
     "ended": ("Ended", ENDED, False),
     "failed": ("Failed or lost", frozenset({State.FAILED, State.LOST}), False),
 }

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from xml.etree import ElementTree
+
+from django.utils import timezone
 
 from jobs import live, samples
 from jobs.actions import SPEED_STATES, VERBS, Verb, speed_why_not
@@ -178,12 +180,25 @@ class ShownJob:
     def state_since(self) -> datetime:
         """Since when the job is in its present state, as well as is known."""
         known = {
+            State.QUEUED: self.job.queued_at,
             State.STARTING: self.job.started_at,
             State.COPYING: self.job.started_at,
             State.MIRRORING: self.job.ready_at,
         }
         ending = self.job.ended_at or self.job.ending_at
         return known.get(self.state, ending) or self.job.requested_at
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the job waits for its start time."""
+        return self.state == State.REQUESTED and self.job.start_at is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether nobody has taken the job up although its start time has passed."""
+        start_at = self.job.start_at
+        late = timezone.now() - timedelta(seconds=SILENT_SECONDS)
+        return self.scheduled and start_at is not None and start_at < late
 
     @property
     def ran_for(self) -> float | None:

@@ -63,6 +63,7 @@
     ago: agoText,
     since: durationText,
     age: (seconds) => say(gettext("as of %(ago)s"), { ago: agoText(seconds) }),
+    until: (seconds) => (seconds < 1 ? gettext("now") : say(gettext("in %(duration)s"), { duration: roughText(seconds) })),
   };
 
   // A number that just grew old: what was derived from it (a rate, the time left) must
@@ -80,7 +81,8 @@
     const now = Date.now() + offset;
     for (const kind of Object.keys(texts)) {
       for (const node of document.querySelectorAll(`time[data-${kind}]`)) {
-        const seconds = Math.max(0, (now - Date.parse(node.dateTime)) / 1000);
+        const past = (now - Date.parse(node.dateTime)) / 1000;
+        const seconds = Math.max(0, kind === "until" ? -past : past);
         const text = texts[kind](seconds);
         if (node.textContent !== text) node.textContent = text;
         if (kind === "age") ageing(node, seconds > FRESH_SECONDS);

@@ -71,7 +71,7 @@ def start_copy(
 
 def press_start(page: Page) -> str:
     """Start what the form says; return its job's address."""
-    page.get_by_role("button", name="Start the copy").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     return page.url
 

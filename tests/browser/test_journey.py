@@ -25,7 +25,7 @@ def test_from_sign_in_to_a_pivot(
     sign_in(olga)
     look_around(page, guest)
     describe_the_copy(page, new)
-    page.get_by_role("button", name="Start the copy").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     acts.stay(page)
     watch_it_become_ready(page)
     assert guest.source() == old

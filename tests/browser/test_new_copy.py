@@ -17,7 +17,7 @@ from tests.browser.people import Person
 
 def press_start(page: Page) -> None:
     """Greyed or not: the server then says why not."""
-    page.get_by_role("button", name="Start the copy").click(force=True)
+    page.get_by_role("button", name="Start", exact=True).click(force=True)
 
 
 def assert_nothing_was_started(page: Page, guest: Guest) -> None:
@@ -93,7 +93,7 @@ def test_a_click_while_the_preview_changes(
     page = olga.page
     acts.fill_in_copy(page, guest, fast(alder) / f"{guest.name}.qcow2")
     acts.unfold_advanced(page)
-    button = page.get_by_role("button", name="Start the copy")
+    button = page.get_by_role("button", name="Start", exact=True)
     button.scroll_into_view_if_needed()
     with page.expect_request_finished(
         lambda sent: "bandwidth=7" in str(sent.post_data)
@@ -135,7 +135,7 @@ def test_what_changed_since_the_host_was_asked(
     acts.fill_in_copy(page, guest, taken)
     expect(page.get_by_text("alder answered")).to_be_visible()
     taken.write_bytes(b"dear to somebody")
-    page.get_by_role("button", name="Start the copy").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     expect(acts.state(page)).to_have_text("failed")
     expect(page.locator(".note-bad")).to_contain_text(str(taken))

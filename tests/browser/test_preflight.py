@@ -29,7 +29,7 @@ def choose(page: Page, kind: str) -> None:
 
 
 def start_button(page: Page) -> Locator:
-    return page.get_by_role("button", name="Start the copy")
+    return page.get_by_role("button", name="Start", exact=True)
 
 
 def test_evidence_arrives_while_one_types(

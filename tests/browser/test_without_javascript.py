@@ -51,7 +51,7 @@ def test_sign_in_start_and_pivot(
     expect(preview).to_contain_text(new)
     expect(acts.field(page, "Reason")).to_have_value("no scripts")
     assert not truth.is_copied(guest)
-    page.get_by_role("button", name="Start the copy").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     reload_until(page, "mirroring")
 
     page.get_by_role("button", name="Pivot", exact=True).click()

@@ -208,6 +208,14 @@ def since(value: datetime | None, missing: str = "") -> SafeString | str:
 
 
 @register.simple_tag
+def until(value: datetime | None, missing: str = "") -> SafeString | str:
+    """Show how far a point in time is ahead, counting down: "in 2 h 14 min"."""
+    if value is None:
+        return missing
+    return _time(value, clock.until_text(clock.seconds_until(value)), "data-until")
+
+
+@register.simple_tag
 def age(epoch: float) -> SafeString:
     """Say how old a number is, from five seconds on. `epoch` as of time.time()."""
     seen = datetime.fromtimestamp(epoch, tz=UTC)

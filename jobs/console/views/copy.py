@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from jobs import actions
@@ -15,6 +16,7 @@ from jobs.console import fleet
 from jobs.console.copy_form import FORMATS, CopyForm
 from jobs.console.page import Request, needs, wants, wants_fragment
 from jobs.console.preview import lacking, preview_of
+from jobs.console.start_time import StartTime
 from jobs.console.storage import (
     places,
     pool_of,
@@ -122,27 +124,47 @@ def _form(
 
 
 def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpResponse:
-    """Start what the form asks for; or say why not, beside its fields."""
-    actor = from_request(request)
-    form = _form(request, request.POST.copy(), disk, pools)
+    """Start what the form asks for; or say why not, beside its fields.
+
+    `start` is the button: "pivot" is for a pivot when ready, whatever else is chosen,
+    "later" for the start time.
+    """
+    actor, button = from_request(request), request.POST.get("start", "")
+    typed = request.POST.copy()
+    if button == "pivot":
+        typed["when_ready"] = WhenReady.PIVOT.value
+    form, when = _form(request, typed, disk, pools), StartTime(request.POST)
+    later = button == "later"
     may = request.user.has_perm(MAY_START)
     # What only the host knows is better said here than by a job that fails.
     verdict = verdict_of(form, actor, may, ANSWER_SECONDS)
-    if form.is_valid() and not (may and verdict.open_warnings):
+    mistimed = later and not when.is_valid()
+    if form.is_valid() and not mistimed and not (may and verdict.open_warnings):
         try:
             job = actions.request_copy(
-                form.wanted, actor, repeats=_before(request.POST, "repeats", disk)
+                form.wanted,
+                actor,
+                repeats=_before(request.POST, "repeats", disk),
+                start_at=when.start_at if later else None,
             )
         except actions.Denied as error:
             raise PermissionDenied(str(error)) from error
         except actions.Invalid as error:
             form.oppose(each for each in error.problems if each.level == Level.STOP)
         else:
-            messages.success(request, f"Job {job.pk} was requested.")
+            messages.success(request, _requested(job, when))
             return redirect("job", job.pk)
     elif not may:
         raise PermissionDenied(DENIED)
     return _page(request, form, verdict=verdict, status=422)
+
+
+def _requested(job: CopyJob, when: StartTime) -> str:
+    if job.start_at is None:
+        return _("Job %(job)d was requested.") % {"job": job.pk}
+    words = _("Job %(job)d starts at %(time)s, %(ahead)s.")
+    times = {"time": when.moment_text, "ahead": when.ahead_text}
+    return words % {"job": job.pk, **times}
 
 
 def _before(told: QueryDict, name: str, disk: Disk) -> CopyJob | None:
@@ -183,6 +205,7 @@ def _page(
         f"console/copy.html{part}",
         {
             "form": form,
+            "when": StartTime(told),
             "disk": disk,
             "domain": disk.domain,
             "host": host,

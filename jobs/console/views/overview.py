@@ -27,6 +27,7 @@ from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
 MOST_JOBS = 20
+MOST_SCHEDULED = 8
 MOST_ENDED = 8
 MOST_FAILED = 8
 MOST_STUCK = 8
@@ -38,6 +39,7 @@ FAILURE_IS_NEWS = timedelta(days=1)
 
 FAILURES = (State.FAILED, State.LOST)
 WAITING = Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+SCHEDULED = Q(state=State.REQUESTED)
 
 
 # A verb, a start or a place in the queue that takes longer than this is stuck.
@@ -71,7 +73,7 @@ def redis_is_away(processes: list[Process]) -> bool:
 
 
 def jobs_of(actor: Actor, *, asking: bool) -> dict[str, list[ShownJob]]:
-    """Return the jobs that wait, run and have ended, with one request to Redis.
+    """Return the jobs that wait, run, are to start and ended; one request to Redis.
 
     With `asking` unset without any: their progress is not known then.
     """
@@ -80,6 +82,9 @@ def jobs_of(actor: Actor, *, asking: bool) -> dict[str, list[ShownJob]]:
     parts = {
         "waiting": list(waiting.select_related("host")[:MOST_JOBS]),
         "running": list(in_flight().select_related("host")[:MOST_JOBS]),
+        "scheduled": list(
+            CopyJob.objects.scheduled().select_related("host")[:MOST_SCHEDULED]
+        ),
         "ended": list(ended.select_related("host")[:MOST_ENDED]),
     }
     rows = [row for part in parts.values() for row in part]
@@ -151,14 +156,16 @@ def news() -> Q:
 
 
 def in_flight() -> CopyJobQuerySet:
-    """Return the active jobs that need nobody, oldest first."""
-    return CopyJob.objects.active().exclude(WAITING).order_by("id")
+    """Return the active jobs that need nobody and are to go on, oldest first."""
+    return CopyJob.objects.active().exclude(WAITING | SCHEDULED).order_by("id")
 
 
 def job_counts() -> dict[str, int]:
-    """Return how many active jobs wait and how many run; one query."""
+    """Return how many active jobs wait, run, and are to start later; one query."""
     return CopyJob.objects.active().aggregate(
-        waiting=Count("pk", filter=WAITING), running=Count("pk", filter=~WAITING)
+        waiting=Count("pk", filter=WAITING),
+        running=Count("pk", filter=~(WAITING | SCHEDULED)),
+        scheduled=Count("pk", filter=SCHEDULED),
     )
 
 
