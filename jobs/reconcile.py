@@ -15,11 +15,12 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import audit, dispatch, failures, live
+from jobs import audit, definitions, dispatch, failures, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     DomainNotFound,
     DomainNotRunning,
+    DomainObservation,
     HostBusy,
     HostUnreachable,
     Hypervisor,
@@ -208,12 +209,12 @@ def settle(
         ),
         look.observation,
     )
-    if decision.state is not None and not _apply(job, decision, look.error):
+    if decision.state is not None and not _apply(job, decision, look):
         return False
     if look.error and refused and decision.act == Act.END:
         _tell_refusal(job, look.error)
     if decision.act == Act.REPAIR:
-        _repair(hypervisor, job)
+        _repair(hypervisor, job, look)
         return False
     if decision.act == Act.THAW:
         _ask_to_thaw(job)
@@ -225,7 +226,21 @@ def settle(
     return False
 
 
-def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
+def _apply(job: CopyJob, decision: Decision, look: Look) -> bool:
+    """Carry the transition out, at an end with what the look showed of the disk."""
+    with transaction.atomic():
+        moved = _move(job, decision, look.error)
+        ended = moved and job.state in ENDED
+        if ended and isinstance(look.observation, DomainObservation):
+            seen = look.observation.disks.get(job.disk)
+            definitions.keep(job, definitions.When.AFTER, seen)
+    if ended:
+        # The inventory's sources and sizes are stale now.
+        dispatch.sync_host(job.host.site.name, job.host_id)
+    return moved
+
+
+def _move(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bool:
     new = State(decision.state or job.state)
     old = State(job.state)
     if new == State.FAILED:
@@ -238,7 +253,7 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
     if new == State.COPIED and job.consistent and not job.consistency:
         message = f"{message} {NOT_GUEST_CONSISTENT}"
     unheard = old == State.STARTING and not job.begun
-    moved = move(
+    return move(
         job,
         new,
         message if decision.by_us else f"{message} (not by this console)",
@@ -256,10 +271,6 @@ def _apply(job: CopyJob, decision: Decision, error: HypervisorError | None) -> b
         side=decision.side,
         **ending_fields(job, new, message, decision.remedy, error, decision.side),
     )
-    if moved and new in ENDED:
-        # The inventory's sources and sizes are stale now.
-        dispatch.sync_host(job.host.site.name, job.host_id)
-    return moved
 
 
 def _repeats(job: CopyJob, new: State, message: str) -> bool:
@@ -289,7 +300,7 @@ def _tell_refusal(job: CopyJob, error: HypervisorError) -> None:
         audit.record(SYSTEM, "cancel", job, audit.Outcome.FAILED, detail=message)
 
 
-def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:
+def _repair(hypervisor: Hypervisor, job: CopyJob, look: Look) -> None:
     """Make the persistent definition follow the pivot, then look again."""
     with live.exclusively(live.call_lock(job.pk)) as mine:
         if not mine:
@@ -299,7 +310,7 @@ def _repair(hypervisor: Hypervisor, job: CopyJob) -> None:
         except (*UNDECIDED, *CHANGED):
             return  # the next look tries again, or sees what has changed
         except HypervisorError as error:
-            _definition_stays(job, error)
+            _definition_stays(job, replace(look, error=error))
             return
     if corrected:
         _tell_repair(job)
@@ -313,7 +324,7 @@ def _tell_repair(job: CopyJob) -> None:
         audit.record(SYSTEM, "repair", job, audit.Outcome.DONE, detail=message)
 
 
-def _definition_stays(job: CopyJob, error: HypervisorError) -> None:
+def _definition_stays(job: CopyJob, look: Look) -> None:
     _apply(
         job,
         Decision(
@@ -323,5 +334,5 @@ def _definition_stays(job: CopyJob, error: HypervisorError) -> None:
             remedy="Correct it with virsh edit before the guest is shut down.",
             side=Side.DESTINATION,
         ),
-        error,
+        look,
     )

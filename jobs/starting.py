@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs import audit, leftovers
+from jobs import audit, definitions, leftovers
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
     ChainLink,
@@ -263,16 +263,20 @@ def _write_intent(hypervisor: Hypervisor, job: CopyJob) -> bool:
     if obstacle or disk is None:
         raise Obstacle(obstacle, COPY_AGAIN)
     try:
-        return move(
-            job,
-            State.STARTING,
-            f"Starting: {disk.source} → {job.destination}.",
-            actor=SYSTEM,
-            source=disk.source,
-            libvirt_id=domain.domain_id,
-            started_at=timezone.now(),
-            claim=claim_of(job.destination),
-        )
+        with transaction.atomic():
+            moved = move(
+                job,
+                State.STARTING,
+                f"Starting: {disk.source} → {job.destination}.",
+                actor=SYSTEM,
+                source=disk.source,
+                libvirt_id=domain.domain_id,
+                started_at=timezone.now(),
+                claim=claim_of(job.destination),
+            )
+            if moved:
+                definitions.keep(job, definitions.When.BEFORE, disk)
+        return moved
     except IntegrityError as taken:
         raise Obstacle(*_taken(job)) from taken
 

@@ -445,6 +445,7 @@ def _observation(disk: FakeDisk, persistent: bool, asked: bool) -> DiskObservati
         progress=(
             Progress(copy.current, copy.end, copy.bandwidth) if copy and asked else None
         ),
+        xml=f"<disk><source file='{disk.source}'/><target dev='{disk.target}'/></disk>",
     )
 
 

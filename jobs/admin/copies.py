@@ -17,7 +17,7 @@ from jobs.actions import Verb
 from jobs.admin.base import ReadOnlyAdmin, actor_of, to_the_second
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
-from jobs.models import CopyJob, JobEvent, Leftover
+from jobs.models import CopyJob, JobDefinition, JobEvent, Leftover
 from jobs.preflight import Finding, Level, findings_from_json
 from jobs.units import bandwidth_text, bytes_text, seconds_text
 
@@ -31,6 +31,12 @@ class EventInline(ReadOnlyInline):
     @admin.display(description="time (UTC)")
     def at(self, event: JobEvent) -> str:
         return to_the_second(event.time)
+
+
+class DefinitionInline(ReadOnlyInline):
+    model = JobDefinition
+    fields = ["when", "taken_at", "xml"]
+    show_change_link = False
 
 
 class LeftoverInline(ReadOnlyInline):
@@ -101,7 +107,7 @@ class CopyJobAdmin(ConfirmingAdmin):
     ]
     date_hierarchy = "requested_at"
     actions = ["start", "pivot", "finish", "cancel"]
-    inlines = [LeftoverInline, EventInline]
+    inlines = [LeftoverInline, DefinitionInline, EventInline]
     fieldsets = [
         ("What came of it", {"fields": [*_CAME]}),
         ("What is copied", {"fields": [*_WHAT]}),

@@ -80,7 +80,7 @@ def show(call: Call) -> Answer:
 
 def _job_text(record: Record) -> str:
     """Return what was asked and seen, without what has a table of its own."""
-    tables = ("findings", "leftovers", "events", "destination_spec")
+    tables = ("findings", "leftovers", "events", "destination_spec", "disk_xml")
     plain = {name: value for name, value in record.items() if name not in tables}
     return fields(plain | _readable(record))
 

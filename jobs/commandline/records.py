@@ -222,6 +222,7 @@ def shown_record(job: CopyJob) -> Record:
     return job_record(job) | {
         "destination_spec": job.destination_spec,
         "destination_xml": job.destination_xml,
+        "disk_xml": {one.when: one.xml for one in job.definitions.all()},
         "leftovers": leftover_records(job.leftovers.all()),
         "events": event_records(job),
     }

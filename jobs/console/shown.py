@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from xml.etree import ElementTree
 
 from django.utils import timezone
 
@@ -361,11 +360,6 @@ class ShownJob:
             )
         )
 
-    @property
-    def xml(self) -> str:
-        """Return the destination's XML, indented for reading."""
-        return indented(self.job.destination_xml)
-
 
 def bandwidth_field(bytes_per_second: int) -> str:
     """Return a bandwidth so that typing it gives the same number again."""
@@ -375,17 +369,6 @@ def bandwidth_field(bytes_per_second: int) -> str:
         if bytes_per_second % unit == 0:
             return f"{bytes_per_second // unit} {name}/s"
     return f"{bytes_per_second}"
-
-
-def indented(xml: str) -> str:
-    """Return `xml` indented; as it is when it can't be read."""
-    try:
-        # Written by ourselves or by libvirt, never by a guest.
-        root = ElementTree.fromstring(xml)  # noqa: S314
-    except ElementTree.ParseError:
-        return xml
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def show_jobs(jobs: Iterable[CopyJob], actor: Actor) -> list[ShownJob]:

@@ -14,6 +14,7 @@ from jobs.hypervisor.errors import Refused
 from jobs.hypervisor.records import ChainLink, Mirror
 
 LONGEST_CHAIN = 200  # libvirt's own limit of nesting
+LONGEST_TEXT = 64 * 1024  # characters of an element that is shown to people
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -42,6 +43,12 @@ def disks(domain: Element) -> dict[str, Element]:
         if target is not None and (name := target.get("dev")):
             found[name] = disk
     return found
+
+
+def text(element: Element) -> str:
+    """The element as text, for people; cut where a chain makes it very long."""
+    whole = ElementTree.tostring(element, encoding="unicode").strip()
+    return whole if len(whole) <= LONGEST_TEXT else f"{whole[:LONGEST_TEXT]}…"
 
 
 def domain_id(domain: Element) -> int | None:

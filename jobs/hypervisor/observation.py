@@ -88,6 +88,7 @@ def disks_seen(definition: Element) -> dict[str, DiskObservation]:
             source=domain_xml.source(disk),
             persistent_source=None,
             mirror=domain_xml.mirror(disk),
+            xml=domain_xml.text(disk),
         )
         for target, disk in domain_xml.disks(definition).items()
     }

@@ -144,13 +144,15 @@ class Progress:
 @dataclass(frozen=True)
 class DiskObservation:
     """A disk at one moment. `progress` is None where it was not asked for, where the
-    disk has no job, and where the guest did not answer."""
+    disk has no job, and where the guest did not answer. `xml` is its `<disk>` element
+    in the domain's own XML, the live one of a domain that runs."""
 
     target: str
     source: str
     persistent_source: str | None
     mirror: Mirror | None = None
     progress: Progress | None = None
+    xml: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.models.audit import AuditEntry, AuditVerification
+from jobs.models.definition import JobDefinition
 from jobs.models.domain import ChainLink, Disk, Domain
 from jobs.models.host import NEARLY_FULL, Host, Site, StoragePool
 from jobs.models.job import CopyJob, JobEvent
@@ -20,6 +21,7 @@ __all__ = [
     "Disk",
     "Domain",
     "Host",
+    "JobDefinition",
     "JobEvent",
     "JobSample",
     "Leftover",

@@ -218,8 +218,8 @@ def test_one_that_nobody_took_up_is_late(olga: User, job: CopyJob) -> None:
     CopyJob.objects.update(start_at=timezone.now() - timedelta(minutes=5))
     for name, text in pages(olga, job).items():
         assert "was to start" in text.lower(), name
-    text = pages(olga, job)
-    assert "no worker has taken it up" in text["job"]
-    assert 'id="stuck"' in text["overview"]
+    shown = pages(olga, job)
+    assert "no worker has taken it up" in shown["job"]
+    assert 'id="stuck"' in shown["overview"]
     Host.objects.update(enabled=False)
     assert "alder is disabled" in pages(olga, job)["job"]

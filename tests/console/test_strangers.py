@@ -257,7 +257,7 @@ class TestAdoptedJob:
         assert "the copy was begun elsewhere." in text
         assert "adopted by olga" in text
         assert "asked for by" not in text
-        assert "What was sent" not in text
+        assert "Sent to libvirt" not in text
         assert "<dt>Flags</dt><dd>not known</dd>" in text
         assert "<dt>Granularity</dt><dd>not known</dd>" in text
         assert "unlimited" not in text
@@ -294,4 +294,4 @@ class TestAdoptedJob:
     def test_any_other_job_says_nothing_of_it(self, olga: User, disk: Disk) -> None:
         text = job_page(olga, job_in(State.COPYING, disk))
         assert "begun elsewhere" not in text
-        assert "What was sent" in text
+        assert "Sent to libvirt" in text

@@ -9,8 +9,9 @@ from django.template import Context, Template
 from django.utils import timezone
 
 from jobs.console import clock
+from jobs.console.job_xml import indented
 from jobs.console.look import LOOKS
-from jobs.console.shown import bandwidth_field, indented
+from jobs.console.shown import bandwidth_field
 from jobs.lifecycle import State
 from jobs.models import Host
 from jobs.units import parse_bytes

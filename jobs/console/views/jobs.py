@@ -14,6 +14,7 @@ from jobs.actor import from_request
 from jobs.console.again import again_of
 from jobs.console.chart import chart_of
 from jobs.console.filters import JobFilter, groups, states
+from jobs.console.job_xml import xml_of
 from jobs.console.ledger import leftovers_of
 from jobs.console.log import FORMS, Log, lines
 from jobs.console.page import Request, needs, show
@@ -69,6 +70,7 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
         "again": again_of(found),
         "leftovers": leftovers_of(found),
         "may_remove": request.user.has_perm(REMOVE_PERMISSION),
+        "xml": xml_of(found),
         "log": Log(found, request.GET.get("level", "")),
         "chart": chart_of(found),
         "entries": [],
