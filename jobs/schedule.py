@@ -14,6 +14,7 @@ from jobs.actor import SYSTEM
 from jobs.audit import Outcome
 from jobs.lifecycle import State
 from jobs.models import CopyJob
+from jobs.said import joined, say
 from jobs.transition import Level, move
 from jobs.units import rough_text
 
@@ -36,9 +37,13 @@ def take_up(job: CopyJob) -> bool:
     if job.start_at is None or job.start_at > now:
         return False
     late = now - job.start_at
-    message = f"The start time {moment_text(job.start_at)} was reached."
+    message = say(
+        "The start time %(time)s was reached.", time=moment_text(job.start_at)
+    )
     if late > LATE:
-        message += f" Nobody was at work then: {rough_text(late.total_seconds())} late."
+        lateness = rough_text(late.total_seconds())
+        nobody = say("Nobody was at work then: it is %(late)s late.", late=lateness)
+        message = joined(message, nobody)
     return move(
         job,
         State.QUEUED,

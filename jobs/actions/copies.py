@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from jobs import audit, checks, dispatch
 from jobs.actions.refusal import Denied, Invalid, refuse
@@ -27,6 +26,7 @@ from jobs.preflight import (
     stops,
     warnings,
 )
+from jobs.said import say
 from jobs.schedule import moment_text
 from jobs.transition import move, tell
 
@@ -84,13 +84,13 @@ def start_time_problems(start_at: datetime | None) -> list[Finding]:
     if start_at is None:
         return []
     ahead = start_at - timezone.now()
-    times = {"time": moment_text(start_at)}
+    time = moment_text(start_at)
     if ahead <= timedelta(0):
-        cause = _("The start time %(time)s has passed.") % times
-        remedy = _("Choose a later one, or start at once.")
+        cause = say("The start time %(time)s has passed.", time=time)
+        remedy = say("Choose a later one, or start at once.")
     elif ahead > LATEST_START:
-        cause = _("The start time %(time)s is more than a year away.") % times
-        remedy = _("Choose an earlier one.")
+        cause = say("The start time %(time)s is more than a year away.", time=time)
+        remedy = say("Choose an earlier one.")
     else:
         return []
     return [Finding("start_time_is_ahead", Level.STOP, cause, remedy, "start_at")]

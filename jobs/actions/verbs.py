@@ -12,8 +12,7 @@ from datetime import UTC
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
 
 from jobs import audit, dispatch
 from jobs.actions.refusal import Invalid, NotPossible, must, refuse
@@ -25,6 +24,7 @@ from jobs.models import CopyJob
 from jobs.names import alone
 from jobs.outcome import without_stale_evidence
 from jobs.preflight import Finding, Level
+from jobs.said import say
 from jobs.schedule import moment_text
 from jobs.transition import move, tell
 from jobs.units import bandwidth_text
@@ -61,15 +61,14 @@ class Verb:
 
 
 def _start_consequence(job: CopyJob) -> str:
-    return _(
+    return say(
         "%(disk)s of %(domain)s is copied to %(destination)s now, and not at "
-        "%(time)s. The host is looked into again first."
-    ) % {
-        "disk": job.disk,
-        "domain": alone(job.domain_name),
-        "destination": alone(job.destination),
-        "time": moment_text(job.start_at) if job.start_at else "",
-    }
+        "%(time)s. The host is looked into again first.",
+        disk=job.disk,
+        domain=alone(job.domain_name),
+        destination=alone(job.destination),
+        time=moment_text(job.start_at) if job.start_at else "",
+    )
 
 
 def _pivot_consequence(job: CopyJob) -> str:
@@ -215,8 +214,8 @@ def perform(
 
 
 def _for_the_record(verb: Verb, job: CopyJob) -> str:
-    """The consequence, in the language and the zone of the log whoever asks."""
-    with translation.override("en"), timezone.override(UTC):
+    """The consequence, with its times in the zone of the log whoever asks."""
+    with timezone.override(UTC):
         return verb.consequence(job)
 
 

@@ -162,7 +162,7 @@ def test_after_a_night_without_workers_it_is_late(
     workers.sweep()
     assert settled(job).state == State.COPYING
     late = job.events.get(new_state=State.QUEUED)
-    assert (late.level, "8 h late" in late.message) == ("warning", True)
+    assert (late.level, "it is 8 h late" in late.message) == ("warning", True)
 
 
 def test_a_host_that_stays_silent_is_given_up(
