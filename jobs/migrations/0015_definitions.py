@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0013_start_times'),
+        ('jobs', '0014_pool_sources'),
     ]
 
     operations = [
