@@ -12,6 +12,7 @@ from jobs import audit
 from jobs.actions import Denied
 from jobs.actor import Actor
 from jobs.roles import ROLES
+from jobs.said import say
 
 Outcome = audit.Outcome
 
@@ -65,7 +66,11 @@ def _set_password(user: User, password: str, actor: Actor) -> None:
 
 
 def _deny(actor: Actor, action: str, name: str) -> None:
-    error = Denied(f"Your role does not allow to {action} {name}.")
+    error = Denied(
+        say(
+            "Your role does not allow to %(action)s %(name)s.", action=action, name=name
+        )
+    )
     audit.record(actor, action, None, Outcome.REFUSED, intent=name, detail=str(error))
     raise error
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from gettext import NullTranslations
 from typing import Any, Protocol
 
@@ -28,6 +29,8 @@ class Language(Protocol):
 
     def decimal_point(self) -> str: ...
 
+    def moment(self, at: datetime, /) -> str: ...
+
 
 class English(NullTranslations):
     """Nobody has told yet who reads."""
@@ -35,9 +38,15 @@ class English(NullTranslations):
     def decimal_point(self) -> str:
         return "."
 
+    def moment(self, at: datetime) -> str:
+        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+ENGLISH = English()
+
 
 class _Speaker:
-    language: Language = English()
+    language: Language = ENGLISH
 
 
 def speak_through(language: Language) -> None:
@@ -55,6 +64,18 @@ class Said(str):
 
     def __html__(self) -> str:
         return html.escape(localized(self))
+
+    def through(self, language: Language) -> str:
+        """Return it in `language`."""
+        if not self.message:
+            return str(self)
+        if self.plural:
+            message = language.ngettext(self.message, self.plural, self.number)
+        else:
+            message = language.gettext(self.message)
+        if not self.told:
+            return message
+        return message % {name: _inner(value) for name, value in self.told.items()}
 
 
 def say(message: str, /, **told: Any) -> Said:
@@ -79,6 +100,24 @@ def say_many(singular: str, plural: str, count: int, /, **told: Any) -> Said:
 class Figure(Said):
     """A number as people write it: "1.5", and "1,5" to a reader who writes that."""
 
+    def through(self, language: Language) -> str:
+        return self.replace(".", language.decimal_point())
+
+
+class Moment(Said):
+    """A time to the minute: in UTC, and in the zone of the reader."""
+
+    at: datetime
+
+    @classmethod
+    def of(cls, at: datetime) -> Moment:
+        moment = cls(ENGLISH.moment(at))
+        moment.at = at
+        return moment
+
+    def through(self, language: Language) -> str:
+        return language.moment(self.at)
+
 
 def _plain(told: dict[str, Any]) -> dict[str, Any]:
     """Return what can be told in JSON too: a host tells its name."""
@@ -98,19 +137,7 @@ def joined(*sentences: str) -> Said:
 
 def localized(text: str) -> str:
     """Return `text` in the language that is active now; English for a plain str."""
-    speaker = _Speaker.language
-    if isinstance(text, Figure):
-        return text.replace(".", speaker.decimal_point())
-    if not isinstance(text, Said) or not text.message:
-        return str(text)
-    message = (
-        speaker.ngettext(text.message, text.plural, text.number)
-        if text.plural
-        else speaker.gettext(text.message)
-    )
-    if not text.told:
-        return message
-    return message % {name: _inner(value) for name, value in text.told.items()}
+    return text.through(_Speaker.language) if isinstance(text, Said) else str(text)
 
 
 def _inner(value: Any) -> Any:
@@ -132,6 +159,8 @@ def to_json(text: str) -> Any:
 def _to(value: Any) -> Any:
     if isinstance(value, Figure):
         return {"figure": value}
+    if isinstance(value, Moment):
+        return {"moment": value.at.isoformat()}
     return {"said": to_json(value), "text": value} if isinstance(value, Said) else value
 
 
@@ -151,6 +180,8 @@ def from_json(text: str, kept: Any) -> str:
 def _from(value: Any) -> Any:
     if isinstance(value, dict) and "figure" in value:
         return Figure(value["figure"])
+    if isinstance(value, dict) and "moment" in value:
+        return Moment.of(datetime.fromisoformat(value["moment"]))
     if isinstance(value, dict):
         return from_json(value["text"], value["said"])
     return value

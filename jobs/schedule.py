@@ -14,7 +14,7 @@ from jobs.actor import SYSTEM
 from jobs.audit import Outcome
 from jobs.lifecycle import State
 from jobs.models import CopyJob
-from jobs.said import joined, say
+from jobs.said import Moment, joined, say
 from jobs.transition import Level, move
 from jobs.units import rough_text
 
@@ -23,9 +23,8 @@ LATE = timedelta(minutes=1)
 
 
 def moment_text(moment: datetime) -> str:
-    """Return a time to the minute, in the zone of whom it is said to, with its name."""
-    local = timezone.localtime(moment)
-    return f"{local:%Y-%m-%d %H:%M} {timezone.get_current_timezone_name()}"
+    """Return a time to the minute with the name of its zone: UTC, or the reader's."""
+    return Moment.of(moment)
 
 
 def take_up(job: CopyJob) -> bool:

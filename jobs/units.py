@@ -67,6 +67,13 @@ def bandwidth_text(bytes_per_second: int) -> str:
     return say("%(bytes)s/s", bytes=bytes_text(bytes_per_second))
 
 
+def rate_text(bytes_per_second: float | None) -> str:
+    """Return a measured rate as people read it, "unknown" for None."""
+    if bytes_per_second is None:
+        return say("unknown")
+    return say("%(bytes)s/s", bytes=bytes_text(bytes_per_second))
+
+
 def parse_seconds(text: str) -> int:
     """Return the whole seconds that `text` means: "90", "10m", "2h", "1h 30m", "1d".
 

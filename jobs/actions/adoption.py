@@ -13,6 +13,7 @@ from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
 from jobs.models.job import claim_of
 from jobs.names import alone
+from jobs.said import say
 from jobs.transition import tell
 
 ADOPT_PERMISSION = "jobs.start_copyjob"
@@ -33,9 +34,14 @@ def _place_taken(disk: Disk) -> str:
     other = CopyJob.objects.active().filter(claim=claim_of(disk.mirror)).first()
     if other is None:
         return ""
-    return (
-        f"{disk.mirror} is the destination of job {other.pk}, of {other.domain_name} "
-        f"on {other.host_name}. Adopt this copy when that job has ended."
+    return say(
+        "%(mirror)s is the destination of job %(job)s, of "
+        "%(domain)s on %(host)s. Adopt this copy when that "
+        "job has ended.",
+        mirror=disk.mirror,
+        job=other.pk,
+        domain=other.domain_name,
+        host=other.host_name,
     )
 
 
@@ -47,25 +53,41 @@ def stranger_why_not(
     `active_job` is the number of the active job of ours on the disk.
     """
     if actor is not None and not actor.may(ADOPT_PERMISSION):
-        return "Your role does not allow you to adopt a copy."
+        return say("Your role does not allow you to adopt a copy.")
     domain = disk.domain
     if not disk.mirror or disk.gone_at or not domain.running:
-        return f"{domain.name} shows no copy on {disk.target} any more."
+        return say(
+            "%(domain)s shows no copy on %(target)s any more.",
+            domain=domain.name,
+            target=disk.target,
+        )
     if disk.mirror_job not in ("copy", ""):
-        return f"It is no copy but a job of another kind ({disk.mirror_job})."
+        return say(
+            "It is no copy but a job of another kind (%(mirror_job)s).",
+            mirror_job=disk.mirror_job,
+        )
     if not domain.host.enabled:
-        return f"{domain.host} is disabled; enable it first."
-    return f"Job {active_job} is on this disk already." if active_job else ""
+        return say("%(host)s is disabled; enable it first.", host=domain.host)
+    return (
+        say("Job %(job)s is on this disk already.", job=active_job)
+        if active_job
+        else ""
+    )
 
 
 def adoption_consequence(disk: Disk) -> str:
     """Say what adopting the copy on `disk` will lead to."""
     name = alone(disk.domain.name)
-    return (
-        f"The copy of {disk.target} of {name} to {alone(disk.mirror)} becomes a job of "
-        f"this console. Nothing changes on {disk.domain.host}: {name} stays on "
-        f"{alone(disk.source)} until a person pivots, finishes or cancels. Whoever "
-        "began the copy elsewhere can still end it there."
+    return say(
+        "The copy of %(target)s of %(name)s to %(mirror)s becomes a job "
+        "of this console. Nothing changes on %(host)s: %(name)s stays "
+        "on %(source)s until a person pivots, finishes or cancels. "
+        "Whoever began the copy elsewhere can still end it there.",
+        target=disk.target,
+        name=name,
+        mirror=alone(disk.mirror),
+        host=disk.domain.host,
+        source=alone(disk.source),
     )
 
 
@@ -81,8 +103,10 @@ def adopt(disk: Disk, actor: Actor, reason: str = "") -> CopyJob:
             return _adopted(disk, actor, reason)
     except IntegrityError:
         first = NotPossible(
-            "Somebody was first: a job is on this disk, or copies to the same place, "
-            "by now."
+            say(
+                "Somebody was first: a job is on this disk, or copies to the "
+                "same place, by now."
+            )
         )
     refuse(actor, "adopt", disk.domain.host, first, reason)
 

@@ -31,6 +31,7 @@ from jobs.actions.verbs import (
 from jobs.actor import Actor
 from jobs.audit import NotRecorded
 from jobs.models import CopyJob
+from jobs.said import joined, say
 from jobs.units import bandwidth_text
 
 # The most jobs of one act: each is a transaction with its audit entry.
@@ -58,14 +59,16 @@ def _of_verb(verb: Verb) -> BulkAct:
 
 SPEED = BulkAct(
     name="speed",
-    label="Set bandwidth",
+    label=say("Set bandwidth"),
     permission=SPEED_PERMISSION,
     why_not=speed_why_not,
-    consequence=lambda job: f"It is {bandwidth_text(job.bandwidth)} now.",
+    consequence=lambda job: say(
+        "It is %(bandwidth)s now.", bandwidth=bandwidth_text(job.bandwidth)
+    ),
 )
 RETRY = BulkAct(
     name="retry",
-    label="Retry",
+    label=say("Retry"),
     permission=REPEAT_PERMISSION,
     why_not=repeat_why_not,
     consequence=repeat_consequence,
@@ -123,8 +126,9 @@ def _told(do: Doing, job: CopyJob) -> Told:
         return Told(job, new=do(job))
     except ActionError as error:
         job.refresh_from_db()
-        return Told(job, str(error))
+        return Told(job, error.text)
     except (NotRecorded, DatabaseError) as error:
         # Its transaction is rolled back; the others have theirs.
         log.exception("bulk_act_failed", job=job.pk)
-        return Told(job, f"The console could not do it; nothing was changed. {error}")
+        wrong = say("The console could not do it; nothing was changed.")
+        return Told(job, joined(wrong, str(error)))

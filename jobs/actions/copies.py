@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -53,7 +53,7 @@ def request_copy(
             actor,
             "request",
             host,
-            Denied("Your role does not allow you to start a copy."),
+            Denied(say("Your role does not allow you to start a copy.")),
             request.reason,
         )
     checked = checks.result(digest(request))
@@ -73,7 +73,7 @@ def request_copy(
             Finding(
                 "disk_has_no_job",
                 Level.STOP,
-                "Another job on this disk was just started.",
+                say("Another job on this disk was just started."),
             )
         ]
     refuse(actor, "request", host, Invalid(found), request.reason)
@@ -111,8 +111,8 @@ def _without_reason(checked: Checked | None, request: CopyRequest) -> list[Findi
         Finding(
             "accepted_with_reason",
             Level.STOP,
-            "A warning is accepted with a reason.",
-            "Say why the copy is wanted all the same; it goes into the audit log.",
+            say("A warning is accepted with a reason."),
+            say("Say why the copy is wanted all the same; it goes into the audit log."),
             "reason",
         )
     ]
@@ -136,7 +136,7 @@ def ask_check(request: CopyRequest, actor: Actor) -> str:
     that it is there. Denied for who may not start a copy.
     """
     if not actor.may("jobs.start_copyjob"):
-        raise Denied("Your role does not allow you to start a copy.")
+        raise Denied(say("Your role does not allow you to start a copy."))
     key = digest(request)
     if checks.to_be_asked(key):
         host = request.disk.domain.host
@@ -151,7 +151,7 @@ def _create(
     repeats: CopyJob | None,
     start_at: datetime | None,
 ) -> CopyJob:
-    later = f" To start at {_utc(start_at)}." if start_at else ""
+    later = f" To start at {moment_text(start_at)}." if start_at else ""
     again = f" Repeats job {repeats.pk}." if repeats else ""
     disk, options = request.disk, request.options
     domain, destination = disk.domain, request.destination
@@ -203,11 +203,6 @@ def _create(
             move(job, State.QUEUED, "Queued.", actor=actor, queued_at=timezone.now())
             dispatch.start(job)
     return job
-
-
-def _utc(moment: datetime) -> str:
-    with timezone.override(UTC):
-        return moment_text(moment)
 
 
 def _intent(job: CopyJob, accepted: list[str]) -> str:

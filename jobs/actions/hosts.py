@@ -11,6 +11,7 @@ from jobs.actions.refusal import Denied, NotPossible, refuse
 from jobs.actor import Actor
 from jobs.audit import Outcome
 from jobs.models import Host
+from jobs.said import say
 
 
 def sync_host(host: Host, actor: Actor) -> None:
@@ -39,13 +40,19 @@ def _host_act(
     send: Callable[[Host, Actor], None],
 ) -> None:
     if not actor.may(permission):
-        refuse(actor, action, host, Denied(f"Your role does not allow: {action}."), "")
+        refuse(
+            actor,
+            action,
+            host,
+            Denied(say("Your role does not allow: %(action)s.", action=action)),
+            "",
+        )
     if not host.enabled:
         refuse(
             actor,
             action,
             host,
-            NotPossible(f"{host} is disabled; enable it first."),
+            NotPossible(say("%(host)s is disabled; enable it first.", host=host)),
             "",
         )
     with transaction.atomic():
@@ -62,7 +69,13 @@ def save_host(host: Host, actor: Actor, reason: str = "") -> None:
     permission = "jobs.add_host" if adding else "jobs.change_host"
     action = "add host" if adding else "change host"
     if not actor.may(permission):
-        refuse(actor, action, host, Denied(f"Your role does not allow: {action}."), "")
+        refuse(
+            actor,
+            action,
+            host,
+            Denied(say("Your role does not allow: %(action)s.", action=action)),
+            "",
+        )
     host.full_clean()
     with transaction.atomic():
         intent = _changes(host)

@@ -12,65 +12,81 @@ from jobs.audit import Outcome
 from jobs.leftovers import uses_of
 from jobs.models import Host, Leftover
 from jobs.names import alone
+from jobs.said import joined, say
 from jobs.transition import tell
 from jobs.units import bytes_text
 
 REMOVE_PERMISSION = "jobs.remove_leftover"
 
 _WHAT_IS_LOST = {
-    Leftover.Kind.SOURCE: "With it goes the disk as it was before the pivot.",
-    Leftover.Kind.COPY: "With it goes the copy of the disk at that moment.",
-    Leftover.Kind.UNCERTAIN: "Which file the guest used last is not known: it may be "
-    "this one.",
+    Leftover.Kind.SOURCE: say("With it goes the disk as it was before the pivot."),
+    Leftover.Kind.COPY: say("With it goes the copy of the disk at that moment."),
+    Leftover.Kind.UNCERTAIN: say(
+        "Which file the guest used last is not known: it may be this one."
+    ),
     Leftover.Kind.PARTIAL: "",
 }
 
 
 def removal_consequence(leftover: Leftover) -> str:
     """Return the sentence that tells what removing will do."""
-    size = f", {bytes_text(leftover.bytes)}," if leftover.bytes is not None else ""
-    return " ".join(
-        filter(
-            None,
-            [
-                f"{alone(leftover.location)}{size} is deleted on {leftover.host_name} "
-                "for good.",
-                _WHAT_IS_LOST[Leftover.Kind(leftover.kind)],
-                "Before that every host is asked once more: if anything uses it, or "
-                "one host does not answer, nothing is deleted.",
-            ],
-        )
+    return joined(
+        _is_deleted(leftover),
+        _WHAT_IS_LOST[Leftover.Kind(leftover.kind)],
+        say(
+            "Before that every host is asked once more: if anything uses it, or one "
+            "host does not answer, nothing is deleted."
+        ),
+    )
+
+
+def _is_deleted(leftover: Leftover) -> str:
+    words = {"location": alone(leftover.location), "host": leftover.host_name}
+    if leftover.bytes is None:
+        return say("%(location)s is deleted on %(host)s for good.", **words)
+    return say(
+        "%(location)s, %(size)s, is deleted on %(host)s for good.",
+        size=bytes_text(leftover.bytes),
+        **words,
     )
 
 
 def removal_why_not(leftover: Leftover, actor: Actor | None = None) -> str:
     """Return why the removal can't be asked for now, or an empty string."""
     if actor is not None and not actor.may(REMOVE_PERMISSION):
-        return "Your role does not allow you to remove a leftover."
+        return say("Your role does not allow you to remove a leftover.")
     if leftover.removed_at is not None:
         return leftover.closing or "It is removed already."
     if leftover.removal_asked_at is not None:
-        return f"Its removal was asked for by {leftover.removal_asked_by} already."
+        return say(
+            "Its removal was asked for by %(who)s already.",
+            who=leftover.removal_asked_by,
+        )
     if leftover.storage_kind == "network":
-        return "It lies on a server that libvirt can't delete from; remove it there."
+        return say(
+            "It lies on a server that libvirt can't delete from; remove it there."
+        )
     if leftover.measured_at is None:
-        return "The host has not told yet what lies there; wait a moment."
+        return say("The host has not told yet what lies there; wait a moment.")
     return _in_use(leftover) or _silent_hosts(leftover)
 
 
 def _in_use(leftover: Leftover) -> str:
     users = uses_of([leftover]).get(leftover.pk)
-    return f"It is used by {', '.join(users)}." if users else ""
+    return say("It is used by %(users)s.", users=", ".join(users)) if users else ""
 
 
 def _silent_hosts(leftover: Leftover) -> str:
     if not leftover.host.enabled:
-        return f"{leftover.host} is disabled; enable it first."
+        return say("%(host)s is disabled; enable it first.", host=leftover.host)
     names = Host.objects.filter(enabled=True).exclude(error="")
     silent = ", ".join(names.values_list("name", flat=True))
     if not silent:
         return ""
-    return f"Whether anything uses it is not known: {silent} does not answer."
+    return say(
+        "Whether anything uses it is not known: %(silent)s does not answer.",
+        silent=silent,
+    )
 
 
 def remove_leftover(leftover: Leftover, actor: Actor, reason: str = "") -> None:
@@ -108,13 +124,13 @@ def remove_leftover(leftover: Leftover, actor: Actor, reason: str = "") -> None:
 def withdrawal_why_not(leftover: Leftover, actor: Actor | None = None) -> str:
     """Return why a removal can't be withdrawn now, or an empty string."""
     if actor is not None and not actor.may(REMOVE_PERMISSION):
-        return "Your role does not allow you to withdraw a removal."
+        return say("Your role does not allow you to withdraw a removal.")
     if leftover.removed_at is not None:
         return leftover.closing or "It is removed already."
     if leftover.removal_asked_at is None:
-        return "Its removal is not asked for."
+        return say("Its removal is not asked for.")
     if leftover.removing_at is not None:
-        return "The host is deleting it already."
+        return say("The host is deleting it already.")
     return ""
 
 

@@ -10,10 +10,17 @@ from jobs import audit
 from jobs.actor import Actor
 from jobs.audit import Outcome
 from jobs.preflight import Finding
+from jobs.said import joined
 
 
 class ActionError(Exception):
     """An action was not carried out; the message says why and what to do."""
+
+    @property
+    def text(self) -> str:
+        """The message, which pages tell in the reader's language."""
+        said: str = self.args[0]
+        return said
 
 
 class Denied(ActionError):
@@ -29,7 +36,7 @@ class Invalid(ActionError):
 
     def __init__(self, found: list[Finding]) -> None:
         self.problems = found
-        super().__init__(" ".join(map(str, found)))
+        super().__init__(joined(*(each.sentence for each in found)))
 
 
 def must(

@@ -11,6 +11,7 @@ from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk
 from jobs.names import alone
 from jobs.preflight import CopyRequest, Level, preflight, request_of
+from jobs.said import say
 from jobs.transition import tell
 
 REPEAT_PERMISSION = "jobs.start_copyjob"
@@ -22,16 +23,23 @@ _LEFTOVER = "destination_is_no_leftover"
 def repeat_why_not(job: CopyJob, actor: Actor | None = None) -> str:
     """Return why `job` can't be asked for again as it was, or an empty string."""
     if actor is not None and not actor.may(REPEAT_PERMISSION):
-        return "Your role does not allow you to start a copy."
+        return say("Your role does not allow you to start a copy.")
     if job.state not in REPEAT_STATES:
         state = State(job.state).label
-        return f"Only what failed or was cancelled is retried; the job is {state}."
+        return say(
+            "Only what failed or was cancelled is retried; the job is %(state)s.",
+            state=state,
+        )
     if job.adopted_at is not None:
-        return "It was begun elsewhere: how is not known here."
+        return say("It was begun elsewhere: how is not known here.")
     try:
         request = _request(job, "")
     except Disk.DoesNotExist:
-        return f"{job.domain_name} has no disk {job.disk} any more."
+        return say(
+            "%(domain)s has no disk %(disk)s any more.",
+            domain=job.domain_name,
+            disk=job.disk,
+        )
     return _moved(job, request.disk) or _obstacle(request)
 
 
@@ -42,9 +50,11 @@ def _request(job: CopyJob, reason: str) -> CopyRequest:
 def _moved(job: CopyJob, disk: Disk) -> str:
     if disk.source == job.source:
         return ""
-    return (
-        f"{disk.target} of {disk.domain.name} is on {disk.source} by now; "
-        "make a new copy."
+    return say(
+        "%(target)s of %(domain)s is on %(source)s by now; make a new copy.",
+        target=disk.target,
+        domain=disk.domain.name,
+        source=disk.source,
     )
 
 
@@ -53,22 +63,32 @@ def _obstacle(request: CopyRequest) -> str:
     found = preflight(request)
     for each in found:
         if each.level == Level.STOP:
-            return str(each)
+            return each.sentence
     if request.options.reuse_external:
         return ""
     # A start would only fail a moment later.
     left = next((each for each in found if each.rule == _LEFTOVER), None)
     if left is None or left.level == Level.PASS:
         return ""
-    return f"{left.cause} Remove it first, or make a new copy to another place."
+    return say(
+        "%(cause)s Remove it first, or make a new copy to another place.",
+        cause=left.cause,
+    )
 
 
 def repeat_consequence(job: CopyJob) -> str:
     """Say what repeating `job` will lead to."""
-    return (
-        f"{job.disk} of {alone(job.domain_name)} is copied from {alone(job.source)} to "
-        f"{alone(job.destination)} as job {job.pk} asked; when ready: "
-        f"{job.get_when_ready_display()}. The host is looked into again first."
+    return say(
+        "%(disk)s of %(domain)s is copied from %(source)s to "
+        "%(destination)s as job %(job)s asked; when ready: "
+        "%(when_ready)s. The host is looked into again "
+        "first.",
+        disk=job.disk,
+        domain=alone(job.domain_name),
+        source=alone(job.source),
+        destination=alone(job.destination),
+        job=job.pk,
+        when_ready=job.get_when_ready_display(),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from django.db import transaction
@@ -44,19 +43,20 @@ class Verb:
     intended: State
     consequence: Callable[[CopyJob], str]
     not_yet: str
+    denied: str
     only_then: bool = False
 
     def why_not(self, job: CopyJob, actor: Actor | None = None) -> str:
         """Return why the verb is not possible now, or an empty string."""
         if actor is not None and not actor.may(self.permission):
-            return f"Your role does not allow you to {self.name} a copy."
+            return self.denied
         state = State(job.state)
         if state in self.states:
             return ""
         if state in ENDED:
-            return f"The job has ended: {state.label}."
+            return say("The job has ended: %(state)s.", state=state.label)
         if state == self.intended:
-            return f"It is {state.label} already."
+            return say("It is %(state)s already.", state=state.label)
         return self.not_yet
 
 
@@ -72,68 +72,83 @@ def _start_consequence(job: CopyJob) -> str:
 
 
 def _pivot_consequence(job: CopyJob) -> str:
-    source = alone(job.source) if job.source else "of the disk"
-    return (
-        f"{alone(job.domain_name)} will run from {alone(job.destination)}. The old "
-        f"file {source} stays on {job.host_name} and goes stale."
+    source = alone(job.source) if job.source else say("of the disk")
+    return say(
+        "%(domain)s will run from %(destination)s. The old file "
+        "%(source)s stays on %(host)s and goes stale.",
+        domain=alone(job.domain_name),
+        destination=alone(job.destination),
+        source=source,
+        host=job.host_name,
     )
 
 
 def _finish_consequence(job: CopyJob) -> str:
-    like = "as after a power cut"
+    like = say("as after a power cut")
     if job.consistent:
-        like = (
+        like = say(
             "with the guest's file systems frozen if its agent answers, as after a "
             "power cut if not"
         )
-    source = alone(job.source) if job.source else "its source"
-    return (
-        f"The mirror ends. {alone(job.domain_name)} stays on {source}; "
-        f"{alone(job.destination)} is kept as it is at that moment, {like}."
+    source = alone(job.source) if job.source else say("its source")
+    return say(
+        "The mirror ends. %(domain)s stays on %(source)s; "
+        "%(destination)s is kept as it is at that moment, %(like)s.",
+        domain=alone(job.domain_name),
+        source=source,
+        destination=alone(job.destination),
+        like=like,
     )
 
 
 def _cancel_consequence(job: CopyJob) -> str:
     if job.libvirt_id is None:
-        return "The request is withdrawn. Nothing was started on the host."
-    return (
-        f"The copy ends. {alone(job.domain_name)} stays on {alone(job.source)}; what "
-        f"was written to {alone(job.destination)} stays on {job.host_name} and can't "
-        "be relied on."
+        return say("The request is withdrawn. Nothing was started on the host.")
+    return say(
+        "The copy ends. %(domain)s stays on %(source)s; what was "
+        "written to %(destination)s stays on %(host)s and can't be "
+        "relied on.",
+        domain=alone(job.domain_name),
+        source=alone(job.source),
+        destination=alone(job.destination),
+        host=job.host_name,
     )
 
 
 START = Verb(
     name="start",
-    label="Start now",
+    label=say("Start now"),
     permission="jobs.start_copyjob",
     states=frozenset({State.REQUESTED}),
     intended=State.QUEUED,
     consequence=_start_consequence,
-    not_yet="It does not wait for a start time.",
+    not_yet=say("It does not wait for a start time."),
+    denied=say("Your role does not allow you to start a copy."),
     only_then=True,
 )
 PIVOT = Verb(
     name="pivot",
-    label="Pivot",
+    label=say("Pivot"),
     permission="jobs.pivot_copyjob",
     states=frozenset({State.MIRRORING}),
     intended=State.PIVOTING,
+    denied=say("Your role does not allow you to pivot a copy."),
     consequence=_pivot_consequence,
-    not_yet="Possible once source and destination are in sync (mirroring).",
+    not_yet=say("Possible once source and destination are in sync (mirroring)."),
 )
 FINISH = Verb(
     name="finish",
-    label="Finish",
+    label=say("Finish"),
     permission="jobs.finish_copyjob",
     states=frozenset({State.MIRRORING}),
     intended=State.FINISHING,
+    denied=say("Your role does not allow you to finish a copy."),
     consequence=_finish_consequence,
-    not_yet="Possible once source and destination are in sync (mirroring).",
+    not_yet=say("Possible once source and destination are in sync (mirroring)."),
 )
 CANCEL = Verb(
     name="cancel",
-    label="Cancel",
+    label=say("Cancel"),
     permission="jobs.cancel_copyjob",
     states=frozenset(
         {
@@ -146,7 +161,8 @@ CANCEL = Verb(
     ),
     intended=State.CANCELLING,
     consequence=_cancel_consequence,
-    not_yet="The copy is being ended already.",
+    not_yet=say("The copy is being ended already."),
+    denied=say("Your role does not allow you to cancel a copy."),
 )
 VERBS = {verb.name: verb for verb in (START, PIVOT, FINISH, CANCEL)}
 SPEED_PERMISSION = "jobs.speed_copyjob"
@@ -176,7 +192,7 @@ def perform(
     must(actor, verb.permission, verb.name, job, verb.why_not(job, actor), reason)
     if verb is FINISH and consistent is not None:
         job.consistent = consistent
-    intent, done_at_once = _for_the_record(verb, job), False
+    intent, done_at_once = verb.consequence(job), False
     if verb is START:
         intended, fields = State.QUEUED, _queued()
     elif never_started(job):
@@ -203,7 +219,10 @@ def perform(
             verb.name,
             job,
             NotPossible(
-                f"Somebody was first: the job is {State(job.state).label} now."
+                say(
+                    "Somebody was first: the job is %(state)s now.",
+                    state=State(job.state).label,
+                )
             ),
             reason,
         )
@@ -211,12 +230,6 @@ def perform(
         dispatch.start(job)
     elif not done_at_once:
         dispatch.call(job)
-
-
-def _for_the_record(verb: Verb, job: CopyJob) -> str:
-    """The consequence, with its times in the zone of the log whoever asks."""
-    with timezone.override(UTC):
-        return verb.consequence(job)
 
 
 def _queued() -> dict[str, Any]:
@@ -240,10 +253,12 @@ def _ending(job: CopyJob) -> dict[str, Any]:
 def speed_why_not(job: CopyJob, actor: Actor | None = None) -> str:
     """Return why the bandwidth can't be changed now, or an empty string."""
     if actor is not None and not actor.may(SPEED_PERMISSION):
-        return "Your role does not allow you to change a copy's bandwidth."
+        return say("Your role does not allow you to change a copy's bandwidth.")
     if job.state in SPEED_STATES:
         return ""
-    return f"The copy does not run: the job is {State(job.state).label}."
+    return say(
+        "The copy does not run: the job is %(state)s.", state=State(job.state).label
+    )
 
 
 def set_speed(

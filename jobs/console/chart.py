@@ -15,7 +15,8 @@ from itertools import pairwise
 
 from jobs.console.clock import duration_text
 from jobs.models import CopyJob, JobSample
-from jobs.units import bytes_text, rough_text
+from jobs.said import localized, say
+from jobs.units import bytes_text, rate_text, rough_text
 
 # A plot's own coordinates.
 WIDTH, HEIGHT = 1000, 100
@@ -40,7 +41,11 @@ class Stretch:
 
     @property
     def when_text(self) -> str:
-        return f"{duration_text(self.begin)} to {duration_text(self.end)}"
+        return say(
+            "%(begin)s to %(end)s",
+            begin=duration_text(self.begin),
+            end=duration_text(self.end),
+        )
 
     @property
     def rate_text(self) -> str:
@@ -121,21 +126,31 @@ class Chart:
             for style, (name, of) in RATES.items()
             if known[style] and (style != "limit" or max(known[style]) <= top)
         )
-        return Plot("rates", "Rates", self._says(lines), f"{bytes_text(top)}/s", lines)
+        return Plot("rates", say("Rates"), self._says(lines), rate_text(top), lines)
 
     def _remaining(self) -> Plot:
         top = ceiling(max(each.remaining for each in self.stretches))
         last = self.stretches[-1].remaining_text
         line = Line(
-            "Remaining", "remaining", self._steps(lambda s: s.remaining, top), last
+            say("Remaining"), "remaining", self._steps(lambda s: s.remaining, top), last
         )
         return Plot(
-            "remaining", "Remaining", self._says((line,)), bytes_text(top), (line,)
+            "remaining",
+            say("Remaining"),
+            self._says((line,)),
+            bytes_text(top),
+            (line,),
         )
 
     def _says(self, lines: Iterable[Line]) -> str:
-        values = ", ".join(f"{line.name.lower()} {line.last}" for line in lines)
-        return f"Over {rough_text(self.seconds)}; at the end {values}."
+        values = ", ".join(
+            f"{localized(line.name)} {localized(line.last)}" for line in lines
+        )
+        return say(
+            "Over %(time)s; at the end: %(values)s.",
+            time=rough_text(self.seconds),
+            values=values,
+        )
 
     def _steps(self, of: Callable[[Stretch], float | None], top: float) -> str:
         """Return the path of the means, each level over its stretch; open where none
@@ -158,9 +173,9 @@ class Chart:
 
 
 RATES: dict[str, tuple[str, Callable[[Stretch], float | None]]] = {
-    "copy": ("Copy rate", lambda each: each.rate),
-    "writes": ("Guest writes", lambda each: each.writes),
-    "limit": ("Limit", lambda each: each.limit),
+    "copy": (say("Copy rate"), lambda each: each.rate),
+    "writes": (say("Guest writes"), lambda each: each.writes),
+    "limit": (say("Limit"), lambda each: each.limit),
 }
 
 
@@ -223,13 +238,6 @@ def ceiling(value: float) -> float:
         unit *= 1024
     steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     return next(step * unit for step in steps if value <= step * unit)
-
-
-def rate_text(bytes_per_second: float | None) -> str:
-    """Return a rate as people read it, "unknown" for None."""
-    if bytes_per_second is None:
-        return "unknown"
-    return f"{bytes_text(bytes_per_second)}/s"
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from jobs.said import localized
 from jobs.units import rough_text
 
 
@@ -39,7 +40,7 @@ def ago_text(seconds: float) -> str:
     """Return an age: "just now", "12 s ago", "5 min ago", "2 days ago"."""
     if seconds < 2:
         return _("just now")
-    return _("%(time)s ago") % {"time": rough_text(seconds)}
+    return _("%(time)s ago") % {"time": localized(rough_text(seconds))}
 
 
 def as_of_text(seconds: float) -> str:

@@ -13,6 +13,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from jobs.hypervisor import Secret, Server
+from jobs.said import localized
 from jobs.units import parse_bytes, parse_seconds
 
 MOST_SERVERS = 16
@@ -64,7 +65,7 @@ class SizeField(WrittenField):
         try:
             return parse_bytes(text)
         except ValueError as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(localized(error.args[0])) from error
 
 
 class SecondsField(WrittenField):
@@ -77,7 +78,7 @@ class SecondsField(WrittenField):
         try:
             return parse_seconds(text)
         except ValueError as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(localized(error.args[0])) from error
 
 
 class SecretField(WrittenField):

@@ -158,7 +158,7 @@ def test_a_job_s_page_has_the_chart_and_its_numbers(victor: User, disk: Disk) ->
     text = text_of(client.get(address))
     assert queries_of(client, address) == before
     assert text.count('role="img"') == 2
-    assert "Over 1 h 59 min; at the end copy rate 2 MiB/s" in text
+    assert "Over 1 h 59 min; at the end: Copy rate 2 MiB/s" in text
     assert '<td class="number">2 MiB/s</td>' in text
     assert len(client.get(address).content) < 60_000
 

@@ -24,7 +24,8 @@ from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
 from jobs.processes import Process
 from jobs.roles import role_of
-from jobs.units import bandwidth_text, bytes_text, rough_text, version_text
+from jobs.said import say
+from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text, version_text
 
 register = template.Library()
 
@@ -144,25 +145,25 @@ def bandwidth(bytes_per_second: int) -> str:
 @register.filter
 def rate(bytes_per_second: float) -> str:
     """Return a measured rate."""
-    return f"{bytes_text(bytes_per_second)}/s"
+    return rate_text(bytes_per_second)
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
     """Return a duration exactly ("12:31"), "unknown" for None."""
-    return "unknown" if seconds is None else clock.duration_text(seconds)
+    return say("unknown") if seconds is None else clock.duration_text(seconds)
 
 
 @register.filter
 def rough(seconds: float | None) -> str:
     """Return a duration as an estimate ("5 min"), "unknown" for None."""
-    return "unknown" if seconds is None else rough_text(seconds)
+    return say("unknown") if seconds is None else rough_text(seconds)
 
 
 @register.filter
 def libvirt_version(number: int | None) -> str:
     """Return libvirt's or QEMU's version integer (9000000) as "9.0.0"."""
-    return "unknown" if number is None else version_text(number)
+    return say("unknown") if number is None else version_text(number)
 
 
 # --- Times --------------------------------------------------------------------------

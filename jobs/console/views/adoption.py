@@ -50,9 +50,9 @@ def _carry_out(request: Request, disk: Disk) -> HttpResponse:
     try:
         job = actions.adopt(disk, actor, reason)
     except actions.Denied as error:
-        return _refused(request, disk, str(error), 403)
+        return _refused(request, disk, error.text, 403)
     except actions.NotPossible as error:
-        return _refused(request, disk, str(error), 409)
+        return _refused(request, disk, error.text, 409)
     return _done(request, job)
 
 

@@ -27,6 +27,7 @@ from jobs.console.filters import JobFilter, in_words
 from jobs.console.page import Request, needs
 from jobs.console.views.verbs import MOST_REASON, typed_bandwidth
 from jobs.models import CopyJob
+from jobs.said import localized
 
 TOO_MANY = (
     f"At most {MOST_AT_ONCE} jobs at a time. Narrow the filter down, and come back for "
@@ -165,7 +166,7 @@ def _checked(
         try:
             bandwidth = typed_bandwidth(request.POST.get("bandwidth", "").strip())
         except ValueError as error:
-            errors["bandwidth"] = str(error)
+            errors["bandwidth"] = localized(error.args[0])
     return bandwidth, errors
 
 

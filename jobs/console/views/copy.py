@@ -29,6 +29,7 @@ from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Disk, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import Level
+from jobs.said import localized
 
 MAY_START = "jobs.start_copyjob"
 DENIED = "Your role does not allow you to start a copy."
@@ -148,7 +149,7 @@ def _start(request: Request, disk: Disk, pools: list[StoragePool]) -> HttpRespon
                 start_at=when.start_at if later else None,
             )
         except actions.Denied as error:
-            raise PermissionDenied(str(error)) from error
+            raise PermissionDenied(localized(error.text)) from error
         except actions.Invalid as error:
             form.oppose(each for each in error.problems if each.level == Level.STOP)
         else:

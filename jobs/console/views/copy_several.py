@@ -144,5 +144,5 @@ def _requested(request: Request, one: OneCopy) -> Answer:
     try:
         job = actions.request_copy(wanted, from_request(request))
     except actions.ActionError as error:
-        return Answer(one.disk, where, None, str(error))
+        return Answer(one.disk, where, None, error.text)
     return Answer(one.disk, where, job)

@@ -26,6 +26,7 @@ from jobs.console.page import Request, needs, show
 from jobs.console.storage import pools_of
 from jobs.console.strangers import show_strangers
 from jobs.models import CopyJob, Domain, Host, Site
+from jobs.said import localized
 from jobs.strangers import foreign_copies
 
 PER_PAGE = 50
@@ -100,9 +101,9 @@ def _ask(
     try:
         action(host, from_request(request))
     except actions.Denied as error:
-        raise PermissionDenied(str(error)) from error
+        raise PermissionDenied(localized(error.text)) from error
     except actions.ActionError as error:
-        messages.error(request, str(error))
+        messages.error(request, localized(error.text))
     else:
         messages.info(request, said)
     return redirect("host", host.pk)

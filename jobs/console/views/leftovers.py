@@ -134,9 +134,9 @@ def _carry_out(request: Request, leftover: Leftover, chosen: Act) -> HttpRespons
     try:
         chosen.carry_out(leftover, actor, reason)
     except actions.Denied as error:
-        return _refused(request, leftover, chosen, str(error), 403)
+        return _refused(request, leftover, chosen, error.text, 403)
     except actions.NotPossible as error:
-        return _refused(request, leftover, chosen, str(error), 409)
+        return _refused(request, leftover, chosen, error.text, 409)
     text = chosen.said.format(leftover.location)
     if wants_fragment(request):
         detail = {"text": text, "url": ""}

@@ -19,6 +19,7 @@ from jobs.console.page import Request, needs, wants_fragment
 from jobs.console.views.jobs import page_of
 from jobs.models import CopyJob
 from jobs.names import alone
+from jobs.said import localized, say
 from jobs.units import bandwidth_text, parse_bytes
 
 MOST_REASON = 500  # characters
@@ -78,10 +79,11 @@ def _perform(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse
     try:
         actions.perform(verb, job, actor, reason, consistent=_consistent(request))
     except actions.Denied as error:
-        return _refused(request, job, verb, str(error), 403)
+        return _refused(request, job, verb, error.text, 403)
     except actions.NotPossible as error:
-        return _refused(request, job, verb, str(error), 409)
-    return _done(request, job, f"{verb.label} of {_name(job)} was asked for.")
+        return _refused(request, job, verb, error.text, 409)
+    text = say("%(verb)s of %(disk)s was asked for.", verb=verb.label, disk=_name(job))
+    return _done(request, job, text)
 
 
 def _consistent(request: Request) -> bool | None:
@@ -110,7 +112,8 @@ def _answer(
     return response
 
 
-def _done(request: Request, job: CopyJob, text: str) -> HttpResponse:
+def _done(request: Request, job: CopyJob, said: str) -> HttpResponse:
+    text = localized(said)
     address = reverse("job", args=[job.pk])
     if wants_fragment(request):
         detail = {"text": text, "url": address}
@@ -120,7 +123,7 @@ def _done(request: Request, job: CopyJob, text: str) -> HttpResponse:
 
 
 def _name(job: CopyJob) -> str:
-    return f"{job.disk} of {alone(job.domain_name)}"
+    return say("%(disk)s of %(domain)s", disk=job.disk, domain=alone(job.domain_name))
 
 
 # --- Bandwidth -----------------------------------------------------------------------
@@ -136,14 +139,15 @@ def speed(request: Request, pk: int) -> HttpResponse:
         bytes_per_second = typed_bandwidth(typed)
         actions.set_speed(job, bytes_per_second, from_request(request))
     except ValueError as error:
-        return _speed_refused(request, pk, typed, str(error), 422)
+        return _speed_refused(request, pk, typed, error.args[0], 422)
     except actions.Denied as error:
-        return _speed_refused(request, pk, typed, str(error), 403)
+        return _speed_refused(request, pk, typed, error.text, 403)
     except actions.NotPossible as error:
-        return _speed_refused(request, pk, typed, str(error), 409)
+        return _speed_refused(request, pk, typed, error.text, 409)
     except actions.Invalid as error:
-        return _speed_refused(request, pk, typed, str(error), 422)
-    text = f"Bandwidth {bandwidth_text(bytes_per_second)} was asked for."
+        return _speed_refused(request, pk, typed, error.text, 422)
+    bandwidth = bandwidth_text(bytes_per_second)
+    text = say("Bandwidth %(bandwidth)s was asked for.", bandwidth=bandwidth)
     return _done(request, job, text)
 
 
@@ -152,7 +156,9 @@ def typed_bandwidth(typed: str) -> int:
     if typed.lower() in ("unlimited", "none"):
         return 0
     if not typed:
-        raise ValueError("Write a bandwidth, for example 50 MiB/s, or 0 for no limit.")
+        raise ValueError(
+            say("Write a bandwidth, for example 50 MiB/s, or 0 for no limit.")
+        )
     return parse_bytes(typed)
 
 

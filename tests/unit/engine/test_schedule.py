@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from jobs import actions, calls, schedule, tasks
 from jobs.actor import Actor
@@ -14,6 +14,7 @@ from jobs.hypervisor import Destination
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
+from jobs.said import localized
 from tests.conftest import actor_of
 from tests.fakes import FakeHypervisor
 from tests.unit.engine.conftest import NEW, history, outcomes, settled
@@ -234,6 +235,10 @@ def test_start_now_of_what_does_not_wait(
 
 def test_a_time_is_told_in_the_readers_zone() -> None:
     moment = datetime(2026, 11, 27, 1, 0, tzinfo=UTC)
-    assert schedule.moment_text(moment) == "2026-11-27 01:00 UTC"
+    told = schedule.moment_text(moment)
     with timezone.override("Europe/Berlin"):
-        assert schedule.moment_text(moment) == "2026-11-27 02:00 Europe/Berlin"
+        assert localized(told) == "2026-11-27 02:00 Europe/Berlin"
+        # And in the log's own, wherever who asked is.
+        assert told == schedule.moment_text(moment) == "2026-11-27 01:00 UTC"
+    with timezone.override("Europe/Berlin"), translation.override("de"):
+        assert localized(told) == "27.11.2026 02:00 Europe/Berlin"
