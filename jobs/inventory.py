@@ -190,13 +190,42 @@ def _store_chains(facts_of: dict[int, DiskFacts], off: set[int]) -> None:
         if wanted.get(key) != _as_tuple(row) and not (key[0] in same and key[1] > 0)
     ]
     ChainLink.objects.filter(pk__in=stale).delete()
+    told = {
+        (pk, depth): capacity
+        for pk, facts in facts_of.items()
+        for depth, capacity in enumerate(_capacities(facts))
+    }
+    kept = {key: row for key, row in stored.items() if row.pk not in stale}
     ChainLink.objects.bulk_create(
         ChainLink(
-            disk_id=pk, depth=depth, location=link[0], kind=link[1], format=link[2]
+            disk_id=key[0],
+            depth=key[1],
+            location=link[0],
+            kind=link[1],
+            format=link[2],
+            capacity=told[key],
         )
-        for (pk, depth), link in wanted.items()
-        if (pk, depth) not in stored or stored[pk, depth].pk in stale
+        for key, link in wanted.items()
+        if key not in kept
     )
+    _store_capacities(kept, told)
+
+
+def _store_capacities(
+    kept: dict[tuple[int, int], ChainLink], told: dict[tuple[int, int], int | None]
+) -> None:
+    """Note the sizes that changed; what nobody told this time stays known."""
+    changed = []
+    for key, row in kept.items():
+        capacity = told.get(key)
+        if capacity is not None and capacity != row.capacity:
+            row.capacity = capacity
+            changed.append(row)
+    ChainLink.objects.bulk_update(changed, ["capacity"], batch_size=500)
+
+
+def _capacities(facts: DiskFacts) -> list[int | None]:
+    return [facts.capacity, *(link.capacity for link in facts.chain)]
 
 
 def _same_top(stored: ChainLink | None, facts: DiskFacts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +24,7 @@ from django.utils import timezone
 
 from jobs.actor import Actor
 from jobs.audit import Outcome
-from jobs.console.storage import pool_of
+from jobs.console.storage import pool_address, pool_of
 from jobs.console.strangers import Stranger, show_strangers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
@@ -152,12 +153,31 @@ def running_domains(text: str) -> QuerySet[Domain]:
 
 @dataclass(frozen=True)
 class Link:
-    """A file of a backing chain, and the pool that it lies in."""
+    """An image of a backing chain, and the pool that it lies in."""
 
     location: str
     format: str
     kind: str
+    capacity: int | None
     pool: StoragePool | None
+
+    @property
+    def name(self) -> str:
+        """Return the image's own name; all of its place where that is no path."""
+        if not self.location.startswith("/"):
+            return self.location
+        return posixpath.basename(self.location) or self.location
+
+    @property
+    def folder(self) -> str:
+        """Return where the image lies on its host; "" for what has no path."""
+        on_host = self.location.startswith("/")
+        return posixpath.dirname(self.location) if on_host else ""
+
+    @property
+    def pool_address(self) -> str:
+        """Return where the pool is shown with all that is going on in it."""
+        return pool_address(self.pool) if self.pool else ""
 
 
 @dataclass(frozen=True)
@@ -181,7 +201,7 @@ class DiskCard:
 def disk_cards(domain: Domain, actor: Actor) -> list[DiskCard]:
     """Return the present disks of `domain` with chains, pools, jobs and strangers."""
     disks = present_disks().filter(domain=domain).prefetch_related("chain")
-    pools = list(domain.host.pools.filter(gone_at=None))
+    pools = list(domain.host.pools.filter(gone_at=None).select_related("host"))
     jobs = domain.jobs.all()
     active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
     found = foreign_copies().filter(domain=domain)
@@ -207,7 +227,13 @@ def _card(
     return DiskCard(
         disk=disk,
         chain=[
-            Link(link.location, link.format, link.kind, pool_of(link.location, pools))
+            Link(
+                link.location,
+                link.format,
+                link.kind,
+                link.capacity,
+                pool_of(link.location, pools),
+            )
             for link in disk.chain.all()
         ],
         pool=pool_of(disk.source, pools),

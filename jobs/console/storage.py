@@ -6,8 +6,10 @@ import posixpath
 import re
 from collections.abc import Iterable
 from datetime import date
+from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 
 from jobs.models import ChainLink, CopyJob, Disk, Host, Leftover, StoragePool
 
@@ -29,6 +31,12 @@ def pool_of(location: str, pools: Iterable[StoragePool]) -> StoragePool | None:
     """Return the pool in whose path `location` lies; the longest path wins."""
     around = [pool for pool in pools if _is_below(location, pool.path)]
     return max(around, key=lambda pool: len(pool.path), default=None)
+
+
+def pool_address(pool: StoragePool) -> str:
+    """Return the address of the storage page that shows `pool`."""
+    query = urlencode({"host": pool.host.name, "q": pool.name})
+    return f"{reverse('storage')}?{query}"
 
 
 def _is_below(location: str, directory: str) -> bool:

@@ -31,6 +31,8 @@ def chain_below(look: Look, location: str, format_: str) -> Chain:
         image = look.image(location)
         if image.exists is None:
             return Chain(tuple(links), known=False)
+        if links:
+            links[-1] = replace(links[-1], capacity=image.capacity)
         location, format_ = image.backing, image.backing_format
         if not location or location in seen:
             break

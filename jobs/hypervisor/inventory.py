@@ -8,6 +8,7 @@ and the rest is told.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import libvirt
@@ -41,6 +42,8 @@ CHAINS_SECONDS = 120.0
 
 # Capacity, allocation and physical size by target; only of disks that could tell.
 Sizes = Mapping[str, tuple[int, int, int]]
+# Capacity of backing files by location; only of those that QEMU told of.
+Layers = Mapping[str, int]
 
 
 def facts(link: Link) -> HostFacts:
@@ -91,13 +94,21 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
     )
     domain, live, state, lasting = read
     targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
-    try:
-        sizes = link.ask(QEMU_SECONDS, lambda c: _sizes(c, domain, targets), about=uuid)
-    except HostBusy:
-        sizes = {}
     number = domain_xml.domain_id(live)
+    layered = number is not None and any(map(domain_xml.chain, _disks(live)))
+    try:
+        sizes, layers = link.ask(
+            QEMU_SECONDS,
+            lambda c: (
+                _sizes(c, domain, targets),
+                _layers(c, domain) if layered else {},
+            ),
+            about=uuid,
+        )
+    except HostBusy:
+        sizes, layers = {}, {}
     disks = [
-        _disk(target, disk, (lasting or {}).get(target), sizes)
+        _disk(target, disk, (lasting or {}).get(target), sizes, layers)
         for target, disk in domain_xml.disks(live).items()
     ]
     if number is None:
@@ -140,6 +151,30 @@ def _sizes(
     return found
 
 
+def _layers(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Layers:
+    """The images that QEMU has open below the sources; none where it is busy."""
+    try:
+        stats = connection.domainListGetStats(
+            [domain],
+            libvirt.VIR_DOMAIN_STATS_BLOCK,
+            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
+            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
+        )
+    except libvirt.libvirtError as error:
+        _tolerate(connection, error)
+        return {}
+    found = {}
+    for _, told in stats:
+        for number in range(told.get("block.count", 0)):
+            path = told.get(f"block.{number}.path", "")
+            found[path] = told.get(f"block.{number}.capacity")
+    return {path: size for path, size in found.items() if path and size is not None}
+
+
+def _disks(live: Element) -> list[Element]:
+    return list(domain_xml.disks(live).values())
+
+
 def _tolerate(connection: libvirt.virConnect, error: libvirt.libvirtError) -> None:
     """Raise again what is not just about one disk (a missing file, a server away)."""
     if isinstance(translate(error, connection), HostUnreachable | HostBusy):
@@ -151,7 +186,11 @@ def _filled(disk: Element) -> bool:
 
 
 def _disk(
-    target: str, disk: Element, persistent_source: str | None, sizes: Sizes
+    target: str,
+    disk: Element,
+    persistent_source: str | None,
+    sizes: Sizes,
+    layers: Layers,
 ) -> DiskFacts:
     attachment = disk.find("target")
     capacity, allocation, physical = sizes.get(target, (None, None, None))
@@ -168,6 +207,9 @@ def _disk(
         capacity=capacity,
         allocation=allocation,
         physical=physical,
-        chain=domain_xml.chain(disk),
+        chain=tuple(
+            replace(link, capacity=layers.get(link.location))
+            for link in domain_xml.chain(disk)
+        ),
         mirror=domain_xml.mirror(disk),
     )

@@ -22,11 +22,13 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class ChainLink:
-    """One backing file below a disk's source."""
+    """One backing file below a disk's source. `capacity` is the size that it shows, in
+    bytes; it is no part of what makes two chains the same."""
 
     location: str
     kind: str
     format: str
+    capacity: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class ChainLink(models.Model):
     location = models.TextField()
     kind = models.CharField(max_length=16)
     format = models.CharField(max_length=16, blank=True)
+    # The size that it shows, in bytes; None where the host could not tell.
+    capacity = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["disk", "depth"]

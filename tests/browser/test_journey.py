@@ -58,9 +58,9 @@ def look_around(page: Page, guest: Guest) -> None:
     page.get_by_role("link", name=guest.name, exact=True).click()
     expect(acts.state(page)).to_have_text("running")
     disk = acts.disk(page, "vda")
-    files = disk.get_by_role("list", name="Backing chain, 2 files")
+    files = disk.get_by_role("list", name="Backing chain, 2 images")
     links = files.get_by_role("listitem")
-    expect(links.nth(0)).to_contain_text(guest.source())
+    expect(links.nth(0)).to_contain_text(Path(guest.source()).name)
     expect(links.nth(1)).to_contain_text(f"{guest.name}.base1.raw")
     disk.get_by_role("link", name="Copy this disk").click()
 

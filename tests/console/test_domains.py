@@ -123,6 +123,33 @@ class TestDomain:
         assert "60 GiB" in text
         assert "images" in text
 
+    def test_each_image_says_its_size_and_its_pool(
+        self, victor: User, disk: Disk, pool: StoragePool
+    ) -> None:
+        disk.chain.filter(depth=1).update(capacity=3 * 2**30, format="raw")
+        ChainLink.objects.create(
+            disk=disk, depth=2, location="nbd://elm/x", kind="network", capacity=None
+        )
+        StoragePool.objects.update(available=5 * 2**30)
+        text = self.page(victor, disk.domain)
+        assert "Backing chain, 3 images" in text
+        drawn = text[text.index('<ol class="chain"') : text.index("</ol>")]
+        top, base, far = drawn.split('<li class="link">')[1:]
+        assert "<bdi>web.qcow2</bdi>" in top
+        assert "live source" in top
+        for words in ("<bdi>base.qcow2</bdi>", "backing image", "raw", "3 GiB"):
+            assert words in base
+        for words in ("95 % used", "nearly full", "/srv/images</span>"):
+            assert words in base
+        assert 'href="/storage/?host=alder&amp;q=images"' in base
+        assert "<bdi>nbd://elm/x</bdi>" in far
+        assert "in no pool" in far
+
+    def test_what_may_lie_below_is_said(self, victor: User, disk: Disk) -> None:
+        assert "More may lie below" not in self.page(victor, disk.domain)
+        Disk.objects.update(chain_known=False)
+        assert "More may lie below" in self.page(victor, disk.domain)
+
     def test_offers_the_copy(self, olga: User, disk: Disk) -> None:
         assert reverse("disk-copy", args=[disk.pk]) in self.page(olga, disk.domain)
 

@@ -70,6 +70,7 @@ def test_running_guest_with_a_chain(
         ChainLink(str(alder.images / "chain.base2.qcow2"), "file", "qcow2"),
         ChainLink(str(alder.images / "chain.base1.raw"), "file", "raw"),
     )
+    assert [link.capacity for link in disk.chain] == [48 * MIB, 48 * MIB]
     assert disk.capacity == 48 * MIB
     assert disk.allocation is not None
     assert disk.physical is not None

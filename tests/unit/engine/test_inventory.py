@@ -82,3 +82,20 @@ def test_a_chain_ends_with_its_source(host: Host) -> None:
     assert store(host, WEB) == [TOP, BASE]
     flat = replace(WEB, disks=(replace(DISK, chain=()),))
     assert store(host, flat) == [TOP], "a running guest shows all that it has"
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_size_of_a_backing_file_stays_known(host: Host) -> None:
+    def sizes() -> list[int | None]:
+        return list(Disk.objects.get().chain.values_list("capacity", flat=True))
+
+    def told(top: int | None, base: int | None) -> DomainFacts:
+        below = (replace(DISK.chain[0], capacity=base),)
+        return replace(WEB, disks=(replace(DISK, capacity=top, chain=below),))
+
+    store(host, told(10, 4))
+    assert sizes() == [10, 4]
+    store(host, told(None, None))
+    assert sizes() == [10, 4], "nobody told this time"
+    store(host, told(20, 4))
+    assert sizes() == [20, 4]
