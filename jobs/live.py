@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "blockcopy:wake"
 PROGRESS_TTL = 3600  # seconds
 FRESH_SECONDS = 5.0  # a number older than this says how old it is
+SILENCE_SECONDS = 4.0  # without a wake-up
 LOCK_TTL = 6.0  # seconds; a killed worker's locks are gone after that
 SMOOTHING_SECONDS = 10.0
 # What a forecast rests on: so far back, and so far apart.
@@ -200,7 +201,10 @@ def wake(job: CopyJob, *, moved: bool = False) -> None:
             "state": job.state,
             "moved": moved,
             "waits": job.when_ready == WhenReady.WAIT,
-            "name": f"{job.disk} of {job.domain_name}",
+            "disk": job.disk,
+            "name": job.domain_name,
+            "on": job.host_name,
+            "by": job.requested_by_id,
         }
     )
 
@@ -221,7 +225,7 @@ def wake_check(key: str) -> None:
 
 
 async def wakes() -> AsyncIterator[dict[str, object] | None]:
-    """Yield wake-ups as they come, and None each 15 seconds of silence.
+    """Yield wake-ups as they come, and None each few seconds of silence.
 
     RedisError when Redis goes away; the browser then reconnects.
     """
@@ -230,7 +234,7 @@ async def wakes() -> AsyncIterator[dict[str, object] | None]:
         await pubsub.subscribe(CHANNEL)
         while True:
             message = await pubsub.get_message(
-                ignore_subscribe_messages=True, timeout=15
+                ignore_subscribe_messages=True, timeout=SILENCE_SECONDS
             )
             yield json.loads(message["data"]) if message else None
 

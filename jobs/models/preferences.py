@@ -21,6 +21,13 @@ class Preferences(models.Model):
         ALL = "all", _("All copies")
         MINE = "mine", _("Those that I asked for")
 
+    class News(models.TextChoices):
+        """What may happen to a copy that its people want to know."""
+
+        WAITING = "waiting", _("in sync, waits for a decision")
+        FAILED = "failed", _("failed or lost")
+        ENDED = "ended", _("pivoted, copied or cancelled")
+
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -53,3 +60,10 @@ class Preferences(models.Model):
             return ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             return None
+
+    def wants(self, news: News, by: int | None) -> bool:
+        """Tell whether the person is told `news` of a copy that the user `by` asked
+        for."""
+        if self.told_of == self.Scope.MINE and by != self.user_id:
+            return False
+        return bool(getattr(self, f"tell_{news}"))

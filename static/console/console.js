@@ -23,6 +23,14 @@
       toast({ text: interpolate(gettext("The server answered %s."), [xhr.status]), level: "bad" });
     }
   });
+  // Nobody knows whether an act without an answer was carried out.
+  for (const kind of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(kind, ({ detail }) => {
+      const { verb, elt } = detail.requestConfig;
+      if (verb === "get" || elt.hasAttribute("data-live")) return;
+      toast({ text: gettext("No answer from the server. Look at the page again before you repeat it."), level: "bad" });
+    });
+  }
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog || event.target.closest("[data-close]")) {
       event.preventDefault();
@@ -39,7 +47,12 @@
     toast(event.detail);
     document.dispatchEvent(new CustomEvent("console:refresh"));
   });
-  document.addEventListener("toast", (event) => toast(event.detail));
+
+  // --- What the stream says of any job, unless the reader wants no such words here ---
+
+  document.addEventListener("console:news", ({ detail }) => {
+    if (detail.toast && !document.hidden) toast(detail);
+  });
 
   function toast({ text, url = "", level = "good" }) {
     const box = document.createElement("div");

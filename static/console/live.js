@@ -6,17 +6,22 @@
 // that nothing is stale for longer even when nobody sends a wake-up. A wake-up with a
 // key is for the region in which that key stands. A region that says data-asking waits
 // for an answer: it is fetched again and again until it has it, unless it just is.
+//
+// "news" of any job goes to whoever listens for console:news (console.js, notify.js).
+// A page whose last word from the server is over five seconds old says how old it is.
 (() => {
   "use strict";
   const POLL_MS = 3000;
   const ASK_MS = 600;
   const HIDDEN_POLL_MS = 30000;
   const RETRY_MS = 2000;
-  const SILENCE_MS = 40000; // the stream beats each 15 s
+  const SILENCE_MS = 12000; // the stream says something each few seconds
+  const FRESH_SECONDS = 5;
   const address = document.body.dataset.stream;
   const indicator = document.getElementById("live-state");
   let stream = null;
-  let heard = 0;
+  let streamHeard = 0;
+  let heard = Date.now(); // the last word from the server, by stream or by answer
   let polling = null;
   let retrying = null;
 
@@ -41,10 +46,14 @@
     }
   }
 
-  function show(state, text) {
-    if (indicator.dataset.state === state) return;
-    indicator.dataset.state = state;
-    indicator.querySelector(".live-text").textContent = text;
+  function show(now = indicator.dataset.state) {
+    indicator.dataset.state = regions().length ? now : "none";
+    const age = Math.floor((Date.now() - heard) / 1000);
+    const words = now === "polling" ? gettext("Reconnecting, refreshed every 3 s") : gettext("Live");
+    const old = age > FRESH_SECONDS ? interpolate(gettext("as of %s s ago"), [age]) : "";
+    const [text, told] = indicator.querySelectorAll(".live-text, .live-age");
+    if (text.textContent !== words) text.textContent = words;
+    if (told.textContent !== old) told.textContent = old;
   }
 
   function poll(every) {
@@ -58,53 +67,54 @@
     stream = null;
   }
 
-  function open() {
+  function open(topics = new Set(regions().flatMap(topicsOf))) {
     close();
-    const topics = new Set(regions().flatMap(topicsOf));
-    if (!topics.size) {
-      show("none", "");
-      return;
-    }
     const query = new URLSearchParams({ topics: [...topics].join(" ") });
     stream = new EventSource(`${address}?${query}`);
-    heard = Date.now();
+    streamHeard = Date.now();
     stream.addEventListener("beat", () => {
       alive();
-      refresh();
+      if (!document.hidden) refresh();
     });
+    stream.addEventListener("pulse", alive);
     for (const topic of topics) {
       stream.addEventListener(topic, (event) => {
         alive();
         refresh(topic, JSON.parse(event.data).key);
       });
     }
-    stream.addEventListener("toast", (event) => {
+    stream.addEventListener("news", (event) => {
       alive();
       const detail = JSON.parse(event.data);
-      document.dispatchEvent(new CustomEvent("toast", { detail }));
+      document.dispatchEvent(new CustomEvent("console:news", { detail }));
+      if (document.hidden) refresh(`job-${detail.job}`);
     });
     stream.onerror = broken;
   }
 
   function alive() {
-    heard = Date.now();
+    heard = streamHeard = Date.now();
+    if (document.hidden) return;
     poll(0);
-    show("live", gettext("Live"));
+    show("live");
   }
 
   function broken() {
     close();
+    retrying = window.setTimeout(document.hidden ? watch : open, RETRY_MS);
     if (document.hidden) return;
     if (!polling) {
       poll(POLL_MS);
       refresh();
     }
-    show("polling", gettext("Reconnecting, refreshed every 3 s"));
-    retrying = window.setTimeout(open, RETRY_MS);
+    show("polling");
   }
 
   // A hidden tab gives its connection back (HTTP/1.1 has six per server) and looks
-  // seldom; shown again, it looks at once.
+  // seldom; shown again, it looks at once. One of the hidden ones may keep watch, for
+  // news alone (notify.js says which).
+  const watch = () => open(new Set());
+
   function visibilityChanged() {
     if (document.hidden) {
       close();
@@ -120,9 +130,14 @@
   document.addEventListener("visibilitychange", visibilityChanged);
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", (event) => event.persisted && open());
+  document.addEventListener("console:watch", () => document.hidden && watch());
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.successful) heard = Date.now();
+  });
   window.setInterval(askAgain, ASK_MS);
   window.setInterval(() => {
-    if (stream && Date.now() - heard > SILENCE_MS) broken();
-  }, 5000);
+    if (stream && Date.now() - streamHeard > SILENCE_MS) broken();
+    else if (!document.hidden && indicator.dataset.state !== "off") show();
+  }, 1000);
   visibilityChanged();
 })();

@@ -176,6 +176,14 @@ def ada(meet: MeetPerson) -> Person:
     return meet("ada")
 
 
+@pytest.fixture
+def as_usual_again(stack: Stack) -> Iterator[None]:
+    """What the cast chose in a test is forgotten after it."""
+    yield
+    forget = "from jobs.models import Preferences; Preferences.objects.all().delete()"
+    stack.manage("shell", "-c", forget)
+
+
 # --- Guests ------------------------------------------------------------------------
 
 MakeGuest = Callable[..., Guest]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 from lab.guest import Guest
@@ -40,6 +42,69 @@ def test_the_web_server_is_killed(
     expect(acts.state(page)).to_have_text("copied")
     assert acts.has_stayed(page)
     assert not truth.is_copied(guest)
+
+
+def test_what_somebody_does_survives_a_cut(
+    olga: Person, guest: Guest, alder: PrivateHost, stack: Stack
+) -> None:
+    """Half-typed text with its cursor, the scroll position, what is unfolded or open;
+    and nothing is stale in silence meanwhile."""
+    page = olga.page
+    olga.expect_broken_line()
+    new = fast(alder) / f"{guest.name}.qcow2"
+    acts.start_copy(page, guest, new, bandwidth=acts.SLOW)
+    expect(acts.state(page)).to_have_text("copying")
+    page.set_viewport_size({"width": 1280, "height": 500})
+    menu = page.locator("details[data-menu]")
+    fold = page.locator("#live details").first
+    for each in (menu, fold):
+        each.locator("> summary").press("Enter")
+    field = acts.field(page, "Bandwidth")
+    field.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("12 MiB/s")
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    page.evaluate("scrollTo(0, 200)")
+    acts.stay(page)
+
+    stack.web.kill()
+    try:
+        expect(indicator(page)).to_contain_text("Reconnecting")
+        expect(indicator(page)).to_contain_text(re.compile(r"as of \d+ s ago"))
+        expect(page.locator("#live .age").first).to_contain_text("as of")
+        page.keyboard.type("x")
+    finally:
+        stack.web.start()
+        stack.web.wait_until(stack.answers)
+
+    expect(indicator(page)).to_have_text("Live")
+    with page.expect_response(lambda answer: "/jobs/" in answer.url):
+        pass  # one more look
+    assert acts.has_stayed(page)
+    expect(field).to_be_focused()
+    expect(field).to_have_value("12 MiBx/s")
+    assert field.evaluate("node => node.selectionStart") == len("12 MiBx")
+    assert page.evaluate("scrollY") == 200
+    for each in (menu, fold):
+        expect(each).to_have_attribute("open", "")
+
+
+def test_a_line_that_falls_silent_is_told_from_a_quiet_one(
+    olga: Person, stack: Stack
+) -> None:
+    """Nothing closes it, nothing comes: a frozen server, a network that is gone."""
+    page = olga.page
+    olga.expect_broken_line()
+    page.goto("/hosts/")
+    expect(indicator(page)).to_have_text("Live")
+    stack.web.freeze()
+    try:
+        expect(indicator(page)).to_contain_text("Reconnecting")
+        expect(indicator(page)).to_contain_text(re.compile(r"as of \d+ s ago"))
+    finally:
+        stack.web.thaw()
+    expect(indicator(page)).to_have_text("Live")
 
 
 def test_without_a_stream_the_page_asks(

@@ -18,6 +18,7 @@ from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 from jobs.console import clock
 from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
 from jobs.console.preferences import APPEARANCE_COOKIE, preferences_of
+from jobs.console.tab import Tab
 from jobs.console.texts import texts_address
 from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
@@ -29,7 +30,16 @@ from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text, versio
 
 register = template.Library()
 
-PAGES = ("overview", "jobs", "hosts", "domains", "storage", "leftovers", "audit")
+# The lists, and the letter that leads to each after "g" (keys.js); "n" is a new copy.
+PAGES = {
+    "overview": "o",
+    "jobs": "j",
+    "hosts": "h",
+    "domains": "d",
+    "storage": "s",
+    "leftovers": "l",
+    "audit": "a",
+}
 # Which entry of the navigation a page belongs to, by the name of its address.
 SECTIONS = {
     "job": "jobs",
@@ -255,10 +265,17 @@ def live(context: Context, topics: str, url: str = "") -> SafeString:
     source = url or (request.get_full_path() if request else "")
     return format_html(
         'data-live="{}" hx-get="{}" hx-trigger="live" hx-target="this" '
-        'hx-select="#live" hx-swap="morph" hx-sync="this:queue last"',
+        'hx-select="#live" hx-swap="morph" hx-sync="this:queue last" '
+        'hx-request="{{&quot;timeout&quot;: 15000}}"',
         topics,
         source,
     )
+
+
+@register.simple_tag
+def tab_says(tab: Tab) -> SafeString:
+    """Return the attributes of a live region that say what its browser tab says."""
+    return format_html('data-title="{}" data-icon="{}"', tab.title, tab.icon)
 
 
 @register.simple_tag
@@ -312,12 +329,16 @@ class Entry:
     name: str
     label: str
     address: str
+    key: str
 
 
 @register.simple_tag
 def navigation() -> list[Entry]:
     """Return the main navigation: the lists, in the order of an operator's day."""
-    return [Entry(name, name.capitalize(), reverse(name)) for name in PAGES]
+    return [
+        Entry(name, name.capitalize(), reverse(name), key)
+        for name, key in PAGES.items()
+    ]
 
 
 @register.simple_tag

@@ -7,10 +7,12 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jobs.actions import BULK_ACTS, REMOVE_PERMISSION
 from jobs.actor import from_request
+from jobs.console import tab
 from jobs.console.again import again_of
 from jobs.console.chart import chart_of
 from jobs.console.filters import JobFilter, groups, states
@@ -38,6 +40,7 @@ def jobs(request: Request) -> HttpResponse:
     pages.count = counts.of(*wanted.states) if wanted.states else counts.all
     page = pages.get_page(request.GET.get("page"))
     context = {
+        "tab": tab.of_page(_("Jobs"), counts.waiting),
         "wanted": wanted,
         "groups": groups(wanted, counts),
         "states": states(wanted, counts),
@@ -62,8 +65,10 @@ def job(request: Request, pk: int) -> HttpResponse:
 def page_of(request: Request, pk: int) -> dict[str, Any]:
     """Return what a job's page shows; Http404 if there is no such job."""
     found = get_object_or_404(CopyJob.objects.select_related("host", "domain"), pk=pk)
+    shown = show_job(found, from_request(request))
     context: dict[str, Any] = {
-        "shown": show_job(found, from_request(request)),
+        "tab": tab.of_job(shown),
+        "shown": shown,
         "job": found,
         "topics": f"job-{pk} host-{found.host_id}",
         "speed_typed": None,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jobs.actor import Actor, from_request
+from jobs.console import tab
 from jobs.console.first_steps import first_steps
 from jobs.console.ledger import total_of
 from jobs.console.page import Request, needs, show
@@ -53,10 +54,12 @@ def overview(request: Request) -> HttpResponse:
     """Show what needs a person, what runs, what ended, and the fleet's health."""
     actor = from_request(request)
     processes = at_work()
+    counts = job_counts()
     context: dict[str, Any] = {
+        "tab": tab.of_page(_("Overview"), counts["waiting"]),
         **jobs_of(actor, asking=not redis_is_away(processes)),
         **needs_a_look(actor),
-        "counts": job_counts(),
+        "counts": counts,
         "hosts": hosts_in_brief(),
         "host_counts": host_counts(),
         "processes": processes,

@@ -17,17 +17,27 @@ from django.db import connections
 from django.http import HttpResponseForbidden, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from jobs import live
 from jobs.console.page import Request
+from jobs.console.preferences import preferences_of
 from jobs.lifecycle import ENDED, State
+from jobs.models import Preferences
+from jobs.names import short
+
+News = Preferences.News
 
 TOPIC = re.compile(r"(jobs|hosts|checks|(job|host|domain)-\d{1,18})\Z")
 MOST_TOPICS = 50
 # Progress moves a region at most so often; a change of state at once.
 PROGRESS_SECONDS = 0.9
 BEAT_SECONDS = 15.0
+PULSE_SECONDS = 3.0
+
+LEVELS = {News.WAITING: "decide", News.FAILED: "bad", News.ENDED: "good"}
 
 Wake = dict[str, object]
 
@@ -39,28 +49,31 @@ async def stream(request: Request) -> HttpResponseBase:
         return HttpResponseForbidden("Your role does not allow this.")
     asked = request.GET.get("topics", "").split()
     topics = frozenset(filter(TOPIC.match, asked[:MOST_TOPICS]))
+    sender = Sender(
+        topics, await sync_to_async(preferences_of)(user), translation.get_language()
+    )
     # Middleware read the session in this request's own thread; the stream may stand
     # for hours and must not keep that thread's connection.
     await sync_to_async(connections.close_all)()
     return StreamingHttpResponse(
-        events(topics),
+        events(sender),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def events(topics: frozenset[str]) -> AsyncIterator[str]:
-    """Yield the server-sent events for `topics`; ends when Redis goes away.
+async def events(sender: Sender) -> AsyncIterator[str]:
+    """Yield the server-sent events of one stream; ends when Redis goes away.
 
-    "beat" when the stream begins and at least each 15 seconds, a topic's name when it
-    changed ("checks" with the key of the request that a host has answered), "toast"
-    for a job that a person may want to know about wherever they are.
+    "beat" when the stream begins and after 15 seconds without another; "pulse" each
+    few seconds, so that a line that is dead is told from one that is silent; a topic's
+    name when it changed ("checks" with the key of the request that a host has
+    answered); "news" of a job that a person wants to know about wherever they are.
     """
-    sender = Sender(topics)
     yield "retry: 2000\n\n"
     try:
         async for wake in live.wakes():
-            text = sender.beat() if wake is None else sender.tell(wake)
+            text = sender.quiet() if wake is None else sender.tell(wake)
             if text:
                 yield text
     except RedisError:
@@ -68,17 +81,29 @@ async def events(topics: frozenset[str]) -> AsyncIterator[str]:
 
 
 class Sender:
-    """Turns wake-ups into the events of one stream."""
+    """Turns wake-ups into the events of one stream, for one reader."""
 
-    def __init__(self, topics: frozenset[str]) -> None:
+    def __init__(
+        self, topics: frozenset[str], reader: Preferences, language: str | None = None
+    ) -> None:
         self.topics = topics
-        self.sent = 0.0
+        self.reader = reader
+        self.language = language
+        self.sent = -BEAT_SECONDS
+        self.pulsed = 0.0
         self.progress_sent: dict[str, float] = {}
 
-    def beat(self) -> str:
-        """Return the event that says: the stream stands."""
-        self.sent = time.monotonic()
-        return event("beat")
+    def quiet(self) -> str:
+        """Return what is said where there is nothing to tell: that the stream stands;
+        may be empty."""
+        now = time.monotonic()
+        if now - self.sent >= BEAT_SECONDS:
+            self.sent = self.pulsed = now
+            return event("beat")
+        if now - self.pulsed >= PULSE_SECONDS:
+            self.pulsed = now
+            return event("pulse")
+        return ""
 
     def tell(self, wake: Wake) -> str:
         """Return what `wake` means to this stream; may be empty."""
@@ -87,18 +112,27 @@ class Sender:
             named = [topic for topic in named if self._due(topic)]
         data = {"key": wake["key"]} if wake["kind"] == "check" else {}
         text = "".join(event(topic, json.dumps(data)) for topic in named)
-        text += self._toast(wake)
-        if text:
-            self.sent = time.monotonic()
-        elif time.monotonic() - self.sent > BEAT_SECONDS:
-            return self.beat()
+        text += self._news(wake)
+        if not text:
+            return self.quiet()
+        self.sent = self.pulsed = time.monotonic()
         return text
 
-    def _toast(self, wake: Wake) -> str:
-        """Return the toast for `wake`, unless the page itself shows that job."""
+    def _news(self, wake: Wake) -> str:
+        """Return the news in `wake`, unless the page itself shows that job."""
         if wake["kind"] != "job" or f"job-{wake['job']}" in self.topics:
             return ""
-        return toast(wake) if wake["moved"] else ""
+        news = news_of(wake)
+        by = cast("int | None", wake["by"])
+        if news is None or not self.reader.wants(news, by):
+            return ""
+        with translation.override(self.language):
+            detail = {
+                **told(wake, news),
+                "toast": self.reader.toasts,
+                "notify": self.reader.notifications,
+            }
+        return event("news", json.dumps(detail))
 
     def _due(self, topic: str) -> bool:
         now = time.monotonic()
@@ -126,19 +160,31 @@ def event(name: str, data: str = "{}") -> str:
     return f"event: {name}\ndata: {data}\n\n"
 
 
-def toast(wake: Wake) -> str:
-    """Return the toast for a job that ended or waits for a decision, else nothing."""
+def news_of(wake: Wake) -> News | None:
+    """Return what is news in a job's wake-up: its end, or that it waits for a decision
+    from now on."""
     state = State(str(wake["state"]))
+    if not wake["moved"]:
+        return None
     if state == State.MIRRORING and wake["waits"]:
-        words, level = "in sync, waits for a decision", "decide"
-    elif state in ENDED:
-        words = str(state.label)
-        level = "bad" if state in (State.FAILED, State.LOST) else "good"
+        return News.WAITING
+    if state in (State.FAILED, State.LOST):
+        return News.FAILED
+    return News.ENDED if state in ENDED else None
+
+
+def told(wake: Wake, news: News) -> dict[str, object]:
+    """Return a job's news in words, with where to read more."""
+    names = {"disk": wake["disk"], "domain": short(str(wake["name"]))}
+    if news == News.WAITING:
+        text = _("%(disk)s of %(domain)s: in sync, waits for a decision") % names
     else:
-        return ""
-    detail = {
-        "text": f"{wake['name']}: {words}",
+        words = {**names, "state": State(str(wake["state"])).label}
+        text = _("%(disk)s of %(domain)s: %(state)s") % words
+    return {
+        "text": text,
+        "more": _("on %(host)s") % {"host": short(str(wake["on"]))},
         "url": reverse("job", args=[wake["job"]]),
-        "level": level,
+        "job": wake["job"],
+        "level": LEVELS[news],
     }
-    return event("toast", json.dumps(detail))
