@@ -6,14 +6,14 @@ sweep has found the copy gone; the likely cause is what the host's storage shows
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import live
+from jobs import heard, live
 from jobs.actor import SYSTEM
 from jobs.hypervisor import Evidence, Reason, meaning
 from jobs.lifecycle import State
@@ -41,6 +41,7 @@ def _meaning(job: CopyJob, qemu_text: str) -> Reason:
 def explained(job: CopyJob, decision: Decision) -> Decision:
     """Return `decision`, a failure, with the reason if QEMU gave one by now."""
     job.refresh_from_db(fields=["qemu_text", "last_event"])
+    recall([job])
     if job.last_event != "failed" or decision.side != Side.SOURCE:
         return decision
     if not job.qemu_text and decision.by_us:
@@ -65,6 +66,24 @@ def keep(
     CopyJob.objects.on_host().filter(
         host=host_pk, domain_uuid=domain_uuid, disk=disk, started_at__lte=heard
     ).update(last_event=status, **said)
+
+
+def recall(jobs: Iterable[CopyJob]) -> None:
+    """Give jobs the evidence that the listener kept for them, should they have none.
+
+    Whoever was told of it was killed then, or could not write it down. An earlier
+    mirror to the same place may have ended so: what was heard before the job's start,
+    or before its end was asked for, says nothing of this one.
+    """
+    unsure = [job for job in jobs if not job.last_event and job.started_at]
+    for pk, ending in heard.endings_of(unsure).items():
+        job = next(job for job in unsure if job.pk == pk)
+        since = job.ending_at or job.started_at
+        if since is None or ending.at < since.timestamp():
+            continue
+        fields = {"last_event": ending.status, "qemu_text": ending.reason}
+        if CopyJob.objects.filter(pk=pk, last_event="").update(**fields) == 1:
+            job.last_event, job.qemu_text = ending.status, ending.reason
 
 
 def tell_late(

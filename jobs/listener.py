@@ -20,8 +20,9 @@ from typing import Protocol
 import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
+from redis.exceptions import RedisError
 
-from jobs import dispatch
+from jobs import dispatch, heard
 from jobs.hypervisor import (
     Address,
     AddressPolicy,
@@ -44,6 +45,8 @@ SYNC_GAP_SECONDS = 2.0
 # Without a turn of the loop for so long the listener is not well.
 STUCK_SECONDS = 15.0
 GOODBYE_SECONDS = 3.0
+# How a mirror ended is told again for a while, should Redis have lost it.
+REMIND_SECONDS = 2.0
 # A guest that begins or ends a run: its jobs may be lost.
 RUN_CHANGED = frozenset({"started", "stopped", "shutdown", "crashed"})
 
@@ -153,6 +156,7 @@ class Listener:
         self._queue: SimpleQueue[_Record] = SimpleQueue()
         self._watches: dict[int, _Watch] = {}
         self._timers = _Timers()
+        self._endings: dict[heard.Mirrored, heard.Ending] = {}
         self._stopping = threading.Event()
         self._turned = time.monotonic()
 
@@ -202,13 +206,17 @@ class Listener:
         host = attempt.watch.host
         match event:
             case BlockJobEvent():
+                at = time.time() - (time.monotonic() - event.received)
+                if event.status in heard.EVIDENCE:
+                    mirrored = heard.Mirrored(host.pk, event.domain_uuid, event.disk)
+                    self._keep(mirrored, heard.Ending(event.status, at, event.reason))
                 dispatch.observe_domain(
                     host.site,
                     host.pk,
                     event.domain_uuid,
                     event.disk,
                     event.status,
-                    time.time() - (time.monotonic() - event.received),
+                    at,
                     event.reason,
                 )
             case LifecycleEvent():
@@ -217,6 +225,21 @@ class Listener:
                 self._plan_sync(attempt.watch)
             case ConnectionClosed():
                 self._lost(attempt, f"connection closed: {event.reason}")
+
+    def _keep(self, mirrored: heard.Mirrored, ending: heard.Ending) -> None:
+        """Keep it where a look finds it, and remember it for as long."""
+        if not self._endings:
+            self._timers.after(REMIND_SECONDS, self._remind)
+        self._endings.pop(mirrored, None)
+        self._endings[mirrored] = ending
+        _keep({mirrored: ending})
+
+    def _remind(self) -> None:
+        oldest = time.time() - heard.KEPT_SECONDS
+        self._endings = {m: e for m, e in self._endings.items() if e.at > oldest}
+        if self._endings:
+            _keep(self._endings, again=True)
+            self._timers.after(REMIND_SECONDS, self._remind)
 
     def _plan_sync(self, watch: _Watch) -> None:
         if watch.sync_planned:
@@ -340,6 +363,13 @@ class Listener:
             self._leases.give_back()
         except DatabaseError as error:
             log.warning("leases not given back", error=str(error))
+
+
+def _keep(endings: dict[heard.Mirrored, heard.Ending], *, again: bool = False) -> None:
+    try:
+        heard.keep(endings, again=again)
+    except RedisError as error:
+        log.warning("endings not kept yet", error=str(error))
 
 
 def _close(subscription: Heard) -> threading.Thread:

@@ -154,6 +154,7 @@ class Calls:
         for row in rows:
             for name in EVIDENCE:
                 setattr(self._jobs[row.pk], name, getattr(row, name))
+        failures.recall(j for j in self._jobs.values() if j.state == State.FINISHING)
 
 
 def is_refusal(error: HypervisorError | None) -> bool:

@@ -24,6 +24,8 @@ START_SENT_SECONDS = 8.0
 # An intent to pivot that nobody could carry out for so long is asked for again rather
 # than carried out: the person who asked may no longer expect it. A policy stands.
 PIVOT_INTENT_SECONDS = 600.0
+# How a mirror ended may be heard a moment after it is seen to be gone.
+EVIDENCE_SECONDS = 5.0
 # A policy that the host refused to carry out is tried again only after so long: after
 # the first refusal, the second one, and so on.
 POLICY_RETRY_SECONDS = (30.0, 60.0, 120.0, 300.0, 600.0)
@@ -161,8 +163,9 @@ def _settle(record: Record, observation: DomainObservation | Gone) -> Decision:
 def _running(
     record: Record, domain: DomainObservation, disk: DiskObservation
 ) -> Decision:
-    if disk.mirror is not None:
-        return _with_mirror(record, disk.mirror)
+    mirror = disk.mirror
+    if mirror is not None and not _moved_on(record, disk, mirror):
+        return _with_mirror(record, mirror)
     if disk.source == record.destination:
         return _on_destination(record, domain.persistent, disk)
     if disk.source == record.source:
@@ -171,6 +174,12 @@ def _running(
         f"The disk is now {disk.source}, neither the source nor the destination of "
         "this copy."
     )
+
+
+def _moved_on(record: Record, disk: DiskObservation, mirror: Mirror) -> bool:
+    """Whether the guest is on the destination, and copied on from there."""
+    another = mirror.destination not in ("", record.destination)
+    return another and disk.source == record.destination
 
 
 # --- The mirror stands -------------------------------------------------------------
@@ -269,7 +278,7 @@ def _on_destination(
 
 
 def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> Decision:
-    if disk.persistent_source == record.source:
+    if disk.persistent_source == record.source and disk.mirror is None:
         return Decision(act=Act.REPAIR, by_us=by_us)
     return Decision(
         State.FAILED,
@@ -335,13 +344,19 @@ def _never_began() -> Decision:
 
 
 def _finished(record: Record) -> Decision:
-    """`copied` needs evidence that the mirror was whole until we ended it."""
+    """`copied` needs evidence that the mirror was whole until we ended it.
+
+    Where there is none yet it is waited for, since it is lost only with everybody who
+    could have heard it.
+    """
     if record.last_event == "failed":
         return _failed("The destination failed while the mirror was being ended.")
     if record.last_event == "canceled" or record.end_accepted:
         return Decision(
             State.COPIED, reason="The mirror was ended; the copy is complete."
         )
+    if record.intent_age is not None and record.intent_age < EVIDENCE_SECONDS:
+        return NOTHING
     return _failed(
         "The mirror ended, but nothing shows that it was whole until then; the "
         "destination can't be vouched for."

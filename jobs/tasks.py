@@ -23,6 +23,7 @@ from jobs import (
     checks,
     dispatch,
     failures,
+    heard,
     inventory,
     keeping,
     live,
@@ -46,9 +47,6 @@ from jobs.preflight import (
     preflight,
     request_from_json,
 )
-
-# Events that tell how a mirror ended; "ready" and "completed" the live XML tells.
-EVIDENCE = ("failed", "canceled")
 
 
 @shared_task
@@ -140,9 +138,9 @@ def observe_domain(
     QEMU said of a failure) are kept as evidence of how a mirror ended; what follows is
     decided by looking.
     """
-    heard = datetime.fromtimestamp(at, tz=UTC)
-    if status in EVIDENCE:
-        failures.keep(host_pk, domain_uuid, disk, status, heard, reason)
+    when = datetime.fromtimestamp(at, tz=UTC)
+    if status in heard.EVIDENCE:
+        failures.keep(host_pk, domain_uuid, disk, status, when, reason)
     jobs = list(
         CopyJob.objects.on_host()
         .filter(host=host_pk, domain_uuid=domain_uuid)
@@ -153,7 +151,7 @@ def observe_domain(
     elif status and (host := _host(host_pk)):
         _note_mirrors(host, [domain_uuid])
     if reason:
-        failures.tell_late(host_pk, domain_uuid, disk, heard, reason)
+        failures.tell_late(host_pk, domain_uuid, disk, when, reason)
 
 
 @shared_task

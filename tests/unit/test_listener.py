@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from celery import current_app
 
+from jobs import heard, live
 from jobs import listener as listener_module
 from jobs.hypervisor import (
     Address,
@@ -149,6 +150,45 @@ def test_what_qemu_said_goes_along(start: Start) -> None:
 
     [(*_, status, _at, reason)] = running.asked("observe_domain")
     assert (status, reason) == ("failed", "It is full")
+
+
+def kept_for(disk: str) -> str:
+    """What Redis keeps of how the mirror on that disk ended."""
+    return str(live.client().get(f"blockcopy:ended:1:{UUID}:{disk}"))
+
+
+def test_how_a_mirror_ended_is_kept_though_redis_loses_it(
+    start: Start, redis: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "REMIND_SECONDS", 0.02)
+    running = start(ALDER)
+    until(lambda: running.hosts.opened)
+    for disk, status in (("vda", "canceled"), ("vdb", "failed"), ("vdc", "ready")):
+        running.hosts.opened[0].tell(
+            BlockJobEvent(UUID, "web", disk, status, time.monotonic())
+        )
+    until(lambda: len(running.asked("observe_domain")) == 3)
+
+    assert "canceled" in kept_for("vda")
+    assert "failed" in kept_for("vdb")
+    assert "None" in kept_for("vdc"), "a look shows that"
+    live.client().flushdb()
+    until(lambda: "canceled" in kept_for("vda") and "failed" in kept_for("vdb"))
+
+
+def test_how_a_mirror_ended_is_forgotten_after_a_while(
+    start: Start, redis: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "REMIND_SECONDS", 0.02)
+    monkeypatch.setattr(heard, "KEPT_SECONDS", 1)
+    running = start(ALDER)
+    until(lambda: running.hosts.opened)
+    running.hosts.opened[0].tell(
+        BlockJobEvent(UUID, "web", "vda", "canceled", time.monotonic())
+    )
+    until(lambda: "canceled" in kept_for("vda"))
+    until(lambda: "None" in kept_for("vda"))
+    until(lambda: not running.listener._endings)
 
 
 @pytest.mark.parametrize("word", ["started", "stopped", "shutdown", "crashed"])

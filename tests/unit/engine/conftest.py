@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from jobs import actions, tasks
 from jobs.actor import Actor
@@ -11,6 +14,7 @@ from jobs.hypervisor import Destination
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
+from jobs.resolve import EVIDENCE_SECONDS
 from tests.conftest import actor_of
 from tests.fakes import FakeHypervisor
 from tests.workers import Workers, workers
@@ -60,6 +64,12 @@ def mirroring(
 def settled(job: CopyJob) -> CopyJob:
     job.refresh_from_db()
     return job
+
+
+def much_later(job: CopyJob) -> None:
+    """The end was asked for longer ago than evidence of it is waited for."""
+    since = timezone.now() - timedelta(seconds=EVIDENCE_SECONDS + 1)
+    CopyJob.objects.filter(pk=job.pk).update(ending_at=since)
 
 
 def history(job: CopyJob) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
 from jobs.lifecycle import ENDED, State, WhenReady, is_legal
 from jobs.resolve import (
+    EVIDENCE_SECONDS,
     FROZEN_PATIENCE_SECONDS,
     NOTHING,
     PIVOT_INTENT_SECONDS,
@@ -139,6 +140,18 @@ S = State
             seen(source=NEW, persistent=NEW),
             (S.PIVOTED, None),
             id="somebody pivoted while we cancelled",
+        ),
+        pytest.param(
+            S.MIRRORING,
+            seen(FOREIGN, source=NEW, persistent=NEW),
+            (S.PIVOTED, None),
+            id="somebody pivoted, and began the next copy",
+        ),
+        pytest.param(
+            S.MIRRORING,
+            seen(FOREIGN, source=NEW, persistent=OLD),
+            (S.FAILED, None),
+            id="the same, and the definition can't be corrected meanwhile",
         ),
         pytest.param(
             S.COPYING, seen(COPYING, libvirt_id=8), (S.LOST, None), id="restarted guest"
@@ -284,11 +297,18 @@ def test_a_commit_into_the_destination_is_not_our_copy() -> None:
         ({"last_event": "canceled"}, S.COPIED),
         ({"end_accepted": True}, S.COPIED),
         ({"last_event": "failed", "end_accepted": True}, S.FAILED),
-        ({}, S.FAILED),
+        ({"intent_age": EVIDENCE_SECONDS}, S.FAILED),
     ],
 )
 def test_copied_needs_evidence(evidence: dict[str, object], expected: State) -> None:
     assert resolve(record(S.FINISHING, **evidence), seen()).state == expected
+
+
+def test_evidence_may_come_a_moment_later() -> None:
+    young = record(S.FINISHING, intent_age=EVIDENCE_SECONDS - 1)
+    assert resolve(young, seen()) == NOTHING
+    old = replace(young, intent_age=EVIDENCE_SECONDS)
+    assert resolve(old, seen()).state == S.FAILED
 
 
 def test_a_stranger_is_named() -> None:

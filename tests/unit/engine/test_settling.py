@@ -25,7 +25,13 @@ from jobs.models import AuditEntry, CopyJob, Disk, Host
 from jobs.preflight import CopyRequest
 from jobs.resolve import POLICY_RETRY_SECONDS
 from tests.fakes import FakeCopy, FakeHypervisor
-from tests.unit.engine.conftest import NEW, history, outcomes, settled
+from tests.unit.engine.conftest import (
+    NEW,
+    history,
+    much_later,
+    outcomes,
+    settled,
+)
 from tests.workers import Workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -500,5 +506,6 @@ def test_the_end_of_an_earlier_mirror_vouches_for_no_other(
     actions.perform(actions.FINISH, settled(job), operator)
     workers.inbox.clear()
     alder.fail_copy(web, "vda")
+    much_later(job)
     workers.sweep()
     assert settled(job).state == State.FAILED
