@@ -110,6 +110,11 @@ class PrivatePostgres:
         """Kill it with -9; start it again with start()."""
         self.service.kill()
 
+    def dump(self, to: Path) -> None:
+        """Write all that its database holds to a file, as SQL."""
+        program = self._programs / "pg_dump"
+        subprocess.run([program, "--dbname", self.url(), "--file", to], check=True)
+
     def __enter__(self) -> Self:
         return self.start()
 

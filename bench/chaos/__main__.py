@@ -1,8 +1,9 @@
 """Kill something every few seconds, and see whether the console keeps its promises.
 
-    python -m bench.chaos --minutes 5 [--seed 7] [--guests 6]
+    python -m bench.chaos --minutes 5 [--kills 500] [--seed 7] [--guests 6]
         [--database sqlite|postgresql] [--promised 10] [--json]
 
+It goes on for so many minutes, or until so many have died, whichever comes first.
 The seed is printed; with the same one the same is done and killed, in the same order.
 Exit status 1 if a promise was broken.
 """
@@ -61,7 +62,7 @@ def _run(scene: Scene, plan: Plan, arguments: argparse.Namespace) -> int:
 
     run = Run(scene, plan, promised=arguments.promised)
     try:
-        result = run.go(arguments.minutes * 60)
+        result = run.go(arguments.minutes * 60, arguments.kills)
     finally:
         run.close()
     print(json.dumps(as_json(result)) if arguments.json else as_text(result))
@@ -73,6 +74,8 @@ def _keep(scene: Scene, folder: Path) -> None:
     import shutil
 
     folder.mkdir(parents=True, exist_ok=True)
+    if scene.postgres is not None:
+        scene.postgres.dump(folder / "database.sql")
     for path in (scene.directory / "console").glob("*.sqlite3*"):
         shutil.copy(path, folder)
     for log in scene.directory.glob("*/log/*.log"):
@@ -86,6 +89,7 @@ def _interrupt(*_: int | FrameType | None) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--kills", type=int, default=sys.maxsize)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--guests", type=int, default=6)
     parser.add_argument(

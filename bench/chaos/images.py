@@ -121,7 +121,7 @@ class Images:
 
     def _accounted(self, host: PrivateHost, path: Path) -> bool:
         strange = {each.destination for each in self._ledger.strange}
-        if str(path) in self._ledger.made | strange:
+        if str(path) in self._ledger.made | self._ledger.abandoned | strange:
             return True
         rows = Leftover.objects.filter(host_name=host.name, location=str(path))
         return rows.exists()

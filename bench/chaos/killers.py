@@ -200,6 +200,9 @@ class Killers:
                 )
         if self._mirrors_to_nbd(host, guest):
             return False
+        before = look(self._scene)[place]
+        if before.mirror in {each.destination for each in self._ledger.strange}:
+            self._ledger.abandoned.add(before.live)
         return self._virsh("blockjob", guest, target, "--pivot", verb="pivot")
 
     def _mirrored(self, kill: Kill) -> Place:

@@ -54,6 +54,8 @@ class Ledger:
     restarted: int = 0
     # Files that the bench itself put there, for copies that reuse them.
     made: set[str] = field(default_factory=set)
+    # Disks that a stranger moved away from by a copy of their own: no job left them.
+    abandoned: set[str] = field(default_factory=set)
     # When each guest's processor or QEMU was last tampered with, by name.
     disturbed: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -175,12 +175,19 @@ class Plan:
         """The next round: four to ten deeds, one to four deaths."""
         dice = self._random
         deeds = [(dice.uniform(0, 3), self._deed()) for _ in range(dice.randint(4, 10))]
-        kinds = list(KINDS)
-        weights = [often for often, _ in KINDS.values()]
-        drawn = dict.fromkeys(dice.choices(kinds, weights, k=dice.choice((1, 2, 3, 4))))
-        kills = tuple(self._kill(kind) for kind in drawn)
+        kills = tuple(map(self._kill, self._kinds(dice.choice((1, 2, 3, 4)))))
         deeds.sort(key=lambda pair: pair[0])
         return Round(tuple(deeds), kills)
+
+    def _kinds(self, count: int) -> list[str]:
+        """So many kinds, none of them twice."""
+        left = {kind: often for kind, (often, _) in KINDS.items()}
+        drawn = []
+        for _ in range(count):
+            [kind] = self._random.choices(list(left), list(left.values()))
+            drawn.append(kind)
+            del left[kind]
+        return drawn
 
     def _next(self) -> int:
         self._number += 1

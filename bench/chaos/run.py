@@ -18,6 +18,7 @@ from bench.chaos.images import Images
 from bench.chaos.judge import judge, judge_by_tests
 from bench.chaos.killers import Killers
 from bench.chaos.ledger import Ledger
+from bench.chaos.machine import Machine
 from bench.chaos.operators import Operator
 from bench.chaos.plan import Deed, Kill, Plan, Round
 from bench.chaos.promises import Break
@@ -34,7 +35,7 @@ MOST_WAITING = 12
 
 
 class Run:
-    """Carries out a plan on a scene for so many seconds."""
+    """Carries out a plan on a scene."""
 
     def __init__(self, scene: Scene, plan: Plan, *, promised: float) -> None:
         self._scene = scene
@@ -42,7 +43,8 @@ class Run:
         self.ledger = Ledger()
         self._killers = Killers(scene, self.ledger)
         self._operator = Operator(scene, self.ledger)
-        self._watch = Watch(scene, self.ledger, promised)
+        self._machine = Machine()
+        self._watch = Watch(scene, self.ledger, self._machine, promised)
         self._images = Images(scene, self.ledger)
         self._deeds: Queue[tuple[float, Deed] | None] = Queue()
         self._since = time.time()
@@ -51,12 +53,13 @@ class Run:
             plan.seed, scene.database, len(plan.guests), len(plan.places), 0, 0
         )
 
-    def go(self, seconds: float) -> Result:
-        """The whole run; the table's content."""
+    def go(self, seconds: float, kills: int = sys.maxsize) -> Result:
+        """For so long, or until so many have died; the table's content."""
         began = time.monotonic()
+        self._machine.begin()
         acting = threading.Thread(target=self._act, daemon=True)
         acting.start()
-        while time.monotonic() - began < seconds:
+        while time.monotonic() - began < seconds and self._died < kills:
             self._round(self._plan.draw())
             if self.result.rounds % JUDGED_EACH == 0:
                 self._note(self._images.judge())
@@ -67,6 +70,10 @@ class Run:
         come_to_rest(self._scene, self._operator, self._killers)
         self._judge()
         return self.result
+
+    @property
+    def _died(self) -> int:
+        return self.result.kills.total()
 
     # -- a round -----------------------------------------------------------------------
 
@@ -126,6 +133,8 @@ class Run:
         result.recoveries = [each for each in self._watch.recoveries if each.deaths]
         result.compared = self._images.compared
         result.calls = sum(call.at >= self._since for call in calls)
+        result.loads, result.late = self._machine.loads, self._machine.late
+        result.unheard = CopyJob.objects.filter(failure__contains="vouched").count()
         result.lost_by_libvirt = self.ledger.lost_by_libvirt
         result.restarted = self.ledger.restarted
 
@@ -139,5 +148,6 @@ class Run:
         print(f"{clock} {self.result.rounds:4} {words}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
+        self._machine.end()
         self._pool.shutdown(wait=False, cancel_futures=True)
         connection.close()

@@ -32,6 +32,9 @@ class Result:
     compared: int = 0
     calls: int = 0
     lost_by_libvirt: int = 0
+    unheard: int = 0
+    loads: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
     restarted: int = 0
 
     @property
@@ -43,6 +46,9 @@ class Result:
         return sorted(
             each.seconds for each in self.recoveries if not kind or kind in each.deaths
         )
+
+
+FIGURES = ("median", "p99", "max")
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -57,10 +63,13 @@ def as_json(result: Result) -> dict[str, Any]:
         "jobs": dict(result.jobs),
         "answers": dict(result.answers),
         "kills": dict(result.kills),
-        "until_true": dict(zip(("median", "p99", "max"), figures(times), strict=True)),
+        "until_true": dict(zip(FIGURES, figures(times), strict=True)),
         "compared": result.compared,
         "calls": result.calls,
         "lost_by_libvirt": result.lost_by_libvirt,
+        "unheard": result.unheard,
+        "load": dict(zip(FIGURES, figures(sorted(result.loads)), strict=True)),
+        "nap_late": dict(zip(FIGURES, figures(sorted(result.late)), strict=True)),
         "broken": {str(promise): result.broken[promise] for promise in Promise},
         "breaks": [
             {"promise": str(b.promise), "job": b.job, "sentence": b.sentence}
@@ -88,7 +97,10 @@ def as_text(result: Result) -> str:
         f"images compared {result.compared:14}",
         f"guests that libvirt lost {result.lost_by_libvirt:5}   "
         "(killed in a pivot; ended and started again)",
+        f"finishes that nobody vouches for {result.unheard}",
         f"processes that ended themselves {result.restarted}",
+        f"load of the machine         {_figures(result.loads)}",
+        f"a nap of 50 ms, late by (s) {_figures(result.late)}",
         "",
         f"{'killed':20} times   until all is true again (s): median    p99    max",
     ]
@@ -104,6 +116,11 @@ def as_text(result: Result) -> str:
 
 def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
+
+
+def _figures(values: list[float]) -> str:
+    found = zip(FIGURES, figures(sorted(values)), strict=True)
+    return ", ".join(f"{name} {value:.2f}" for name, value in found)
 
 
 def _line(kind: str, times: int, seconds: list[float]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.chaos.ledger import Ledger
+from bench.chaos.machine import Machine
 from bench.chaos.operators import read
 from bench.chaos.plan import Place
 from bench.chaos.promises import Break, Promise
@@ -75,9 +76,14 @@ class Watch:
     """Looks at the newest job of each disk."""
 
     def __init__(
-        self, scene: Scene, ledger: Ledger, promised: float = PROMISED_SECONDS
+        self,
+        scene: Scene,
+        ledger: Ledger,
+        machine: Machine,
+        promised: float = PROMISED_SECONDS,
     ) -> None:
         self._scene = scene
+        self._machine = machine
         self._ledger = ledger
         self._promised = promised
         self.recoveries: list[Recovery] = []
@@ -133,5 +139,6 @@ class Watch:
         for key, told in pending.items():
             if key not in late:
                 late.add(key)
-                sentence = f"{told}, {passed:.0f} s after {', '.join(deaths)}"
+                after = f"{passed:.0f} s after {', '.join(deaths)}"
+                sentence = f"{told}, {after} ({self._machine.now()})"
                 self.breaks.append(Break(Promise.TRUE_SOON, key[0], sentence))
