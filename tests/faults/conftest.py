@@ -20,6 +20,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.xdist_group(_company(item)))
+
+
+def _company(item: pytest.Item) -> str:
+    """What is shared by those who must stay in one process: a console, or a file's."""
+    called = getattr(item, "callspec", None)
+    shared = [
+        name
+        for name in ("console", "yard")
+        if name in getattr(item, "fixturenames", ())
+    ]
+    database = called.params.get("console", "") if called else ""
+    return "-".join([*shared, database]) if shared else item.path.stem
 
 
 # --- Two consoles, one on each database, over one host --------------------------------
