@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from bench.chaos.calls import Call
 from bench.chaos.deeds import judge_calls, stories
 from bench.chaos.judge import judge
-from bench.chaos.ledger import Answer, Asked, Ledger
+from bench.chaos.ledger import Answer, Asked, Ledger, Strange
 from bench.chaos.promises import Break, Promise
 from bench.chaos.sight import Seen
 from bench.chaos.watch import untrue
@@ -143,8 +143,8 @@ def test_a_mirror_that_nobody_asked_for(job: CopyJob, ledger: Ledger) -> None:
 
 def test_a_strangers_mirror_is_a_strangers(job: CopyJob, ledger: Ledger) -> None:
     planted = call(job, "copy", State.STARTING, "/srv/images/other.qcow2")
-    with ledger.stranger("copy", "web", "vda", "/srv/images/other.qcow2"):
-        pass
+    strange = Strange("copy", "web", "vda", planted.at, planted.at, planted.destination)
+    ledger.strange.append(strange)
     found = judge_calls([*calls_of(job), planted], ledger, stories(), 0)
     assert promises(found) == []
 
