@@ -49,13 +49,15 @@ def copy_new(request: Request) -> HttpResponse:
     """Choose a disk by a part of its domain's name (`q`)."""
     text = request.GET.get("q", "").replace("\0", "").strip()[:255]
     found = list(fleet.running_domains(text)[: CHOICES + 1])
+    shown = fleet.choices(found[:CHOICES])
     part = "#choices" if wants(request, "choices") else ""
     return render(
         request,
         f"console/copy_new.html{part}",
         {
             "text": text,
-            "domains": fleet.choices(found[:CHOICES]),
+            "domains": shown,
+            "count": sum(len(cards) for _domain, cards in shown),
             "more": len(found) > CHOICES,
         },
     )
