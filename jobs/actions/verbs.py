@@ -24,7 +24,6 @@ from jobs.names import alone
 from jobs.outcome import without_stale_evidence
 from jobs.preflight import Finding, Level
 from jobs.said import say
-from jobs.schedule import moment_text
 from jobs.transition import move, tell
 from jobs.units import bandwidth_text
 
@@ -62,12 +61,11 @@ class Verb:
 
 def _start_consequence(job: CopyJob) -> str:
     return say(
-        "%(disk)s of %(domain)s is copied to %(destination)s now, and not at "
-        "%(time)s. The host is looked into again first.",
+        "%(disk)s of %(domain)s is copied to %(destination)s now, and not only at its "
+        "start time. The host is looked into again first.",
         disk=job.disk,
         domain=alone(job.domain_name),
         destination=alone(job.destination),
-        time=moment_text(job.start_at) if job.start_at else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, time, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from jobs.actions import start_time_problems
 from jobs.console import clock
 from jobs.console.forms import Obstacle, prepare
+from jobs.said import localized
 from jobs.schedule import moment_text
 from jobs.units import next_moment
 
@@ -64,8 +66,10 @@ class StartTime(forms.Form):
             self.add_error("start_time", _("Say at which time."))
             return given
         moment = next_moment(hour, day, self.reader_zone, timezone.now())
-        for problem in start_time_problems(moment):
-            self.add_error("start_date" if day else "start_time", Obstacle(problem))
+        with timezone.override(self.reader_zone):
+            for found in start_time_problems(moment):
+                told = replace(found, cause=localized(found.cause))
+                self.add_error("start_date" if day else "start_time", Obstacle(told))
         self.start_at = moment
         return given
 
@@ -91,7 +95,7 @@ class StartTime(forms.Form):
         if self.start_at is None:
             return ""
         with timezone.override(self.reader_zone):
-            return moment_text(self.start_at)
+            return localized(moment_text(self.start_at))
 
     @property
     def ahead_text(self) -> str:

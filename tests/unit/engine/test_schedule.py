@@ -209,7 +209,7 @@ def test_start_now(job: CopyJob, workers: Workers, operator: Actor) -> None:
     ]
     entry = AuditEntry.objects.get(action="start", outcome="asked")
     assert entry.reason == "the night is quiet"
-    assert "and not at 20" in entry.intent
+    assert "now, and not only at its start time" in entry.intent
 
 
 def test_start_now_is_for_who_may_start(job: CopyJob, victor: User) -> None:
