@@ -117,6 +117,7 @@ def _job(number: int, state: State) -> CopyJob:
         capacity=40 * GIB,
         requested_by_name="olga",
         requested_at=asked,
+        start_at=asked + timedelta(hours=4) if state == State.REQUESTED else None,
         started_at=None if state in (State.REQUESTED, State.QUEUED) else started,
         ready_at=ready if was_ready else None,
         ended_at=ready + timedelta(minutes=3) if state in ENDED else None,

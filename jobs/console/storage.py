@@ -6,11 +6,13 @@ import posixpath
 import re
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
+from jobs.lifecycle import ACTIVE
 from jobs.models import ChainLink, CopyJob, Disk, Host, Leftover, StoragePool
 
 # Pools whose volumes are files below the pool's path.
@@ -144,39 +146,38 @@ def free_path(disk: Disk, path: str, extension: str = "") -> str:
 
 def _in_use(host: Host, prefix: str) -> set[str]:
     """Return what is now at a path that begins with `prefix`."""
-    left = Leftover.objects.there().filter(host=host, location__startswith=prefix)
-    links = ChainLink.objects.filter(
-        location__startswith=prefix, disk__gone_at=None, disk__domain__gone_at=None
-    )
-    jobs = CopyJob.objects.active().filter(destination__startswith=prefix)
-    named = Disk.objects.filter(
-        Q(persistent_source__startswith=prefix) | Q(mirror__startswith=prefix),
-        gone_at=None,
-    )
-    return {
-        *left.values_list("location", flat=True),
-        *links.values_list("location", flat=True),
-        *jobs.values_list("destination", flat=True),
-        *(name or "" for pair in named.values_list(*_NAMED) for name in pair),
-    }
+    links = ChainLink.objects.filter(disk__gone_at=None, disk__domain__gone_at=None)
+    disks = Disk.objects.filter(gone_at=None)
+    return _locations(prefix, links, CopyJob.objects.active(), disks, host)
 
 
 def _known_locations(host: Host, prefix: str) -> set[str]:
     """Return what is, or on this host ever was, at a path that begins with `prefix`.
 
-    Ended jobs count, since their files stay where they are.
+    Ended jobs count, since their files stay where they are, and so do old sources that
+    a job left behind.
     """
-    links = ChainLink.objects.filter(location__startswith=prefix)
-    jobs = CopyJob.objects.filter(destination__startswith=prefix)
-    ours = jobs.filter(host=host) | jobs.active()
-    named = Disk.objects.filter(
-        Q(persistent_source__startswith=prefix) | Q(mirror__startswith=prefix)
-    )
-    return {
-        *links.values_list("location", flat=True),
-        *ours.values_list("destination", flat=True),
-        *(name or "" for pair in named.values_list(*_NAMED) for name in pair),
-    }
+    jobs = CopyJob.objects.filter(Q(host=host) | Q(state__in=ACTIVE))
+    return _locations(prefix, ChainLink.objects.all(), jobs, Disk.objects.all(), host)
 
 
-_NAMED = ("persistent_source", "mirror")
+def _locations(
+    prefix: str,
+    links: QuerySet[ChainLink],
+    jobs: QuerySet[CopyJob],
+    disks: QuerySet[Disk],
+    host: Host,
+) -> set[str]:
+    """Return every place that begins with `prefix` in any of these; one query."""
+    left = Leftover.objects.there().filter(host=host)
+    named: list[tuple[QuerySet[Any], str]] = [
+        *((left, "location"), (jobs, "destination")),
+        *((disks, "persistent_source"), (disks, "mirror")),
+    ]
+    found = _of(links, "location", prefix)
+    return set(found.union(*(_of(rows, field, prefix) for rows, field in named)))
+
+
+def _of(rows: QuerySet[Any], field: str, prefix: str) -> QuerySet[Any, str]:
+    begins = rows.filter(**{f"{field}__startswith": prefix}).order_by()
+    return begins.values_list(field, flat=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.actor import SYSTEM
 from jobs.admin.confirming import AT_ONCE
@@ -91,6 +93,21 @@ def test_a_confirmed_verb_is_carried_out_with_its_reason(
     assert job.state == INTENDED[verb]
     entry = AuditEntry.objects.get(action=verb)
     assert (entry.actor, entry.channel, entry.reason) == ("ada", "admin", "tonight")
+
+
+def test_a_copy_that_waits_for_its_time_is_started(
+    administration: Client, job: CopyJob
+) -> None:
+    tonight = timezone.now() + timedelta(hours=2)
+    CopyJob.objects.update(state=State.REQUESTED, start_at=tonight, libvirt_id=None)
+    assert "now, and not only at its start time" in str(
+        ask(administration, "start", job).content
+    )
+    assert confirm(administration, "start", job) == [f"{job}: start was asked for."]
+    job.refresh_from_db()
+    assert job.state == State.QUEUED
+    page = administration.get(f"{LIST}{job.pk}/change/").content.decode()
+    assert "Start at:" in page
 
 
 def test_what_is_not_possible_is_told_and_not_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
 from jobs import actions
@@ -69,6 +71,18 @@ def test_a_verb_on_several(olga: User, host: Host, act: str) -> None:
     assert states(jobs) == [actions.VERBS[act].intended] * 3
     entries = acts().filter(action=act, outcome="asked", reason="quiet hour")
     assert sorted(entry.object_id for entry in entries) == [str(j.pk) for j in jobs]
+
+
+def test_start_now_on_several(olga: User, host: Host) -> None:
+    jobs = many_jobs(host, State.REQUESTED, 3)
+    tonight = timezone.now() + timedelta(hours=2)
+    CopyJob.objects.filter(pk__in=[job.pk for job in jobs[:2]]).update(start_at=tonight)
+    client = signed_in(olga)
+    page = text_of(client.get(BULK, chosen("start", jobs[:2])))
+    assert "2 copies on alder start now" in page
+    assert "start 2 jobs" in page
+    client.post(BULK, told("start", jobs[:2]))
+    assert states(jobs) == [State.QUEUED, State.QUEUED, State.REQUESTED]
 
 
 def test_who_may_not(victor: User, otto: User, host: Host) -> None:

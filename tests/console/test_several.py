@@ -76,6 +76,23 @@ def test_each_disk_gets_a_job(olga: User, disks: list[Disk]) -> None:
     assert AuditEntry.objects.filter(action="request", outcome="asked").count() == 2
 
 
+def test_all_at_one_time(olga: User, disks: list[Disk]) -> None:
+    later = {"start": "later", "start_time": "02:00", "zone": "UTC"}
+    signed_in(olga).post(at(disks[0].domain), told(disks, **later))
+    jobs = CopyJob.objects.all()
+    assert [job.state for job in jobs] == [State.REQUESTED] * 2
+    assert len({job.start_at for job in jobs}) == 1
+    assert [job.start_at.hour for job in jobs if job.start_at] == [2, 2]
+
+
+def test_a_time_that_makes_no_sense_starts_none(olga: User, disks: list[Disk]) -> None:
+    later = {"start": "later", "start_time": "02:00", "start_date": "2020-02-02"}
+    page = signed_in(olga).post(at(disks[0].domain), told(disks, **later))
+    assert page.status_code == 422
+    assert "has passed." in text_of(page)
+    assert not CopyJob.objects.exists()
+
+
 def test_all_or_none(olga: User, disks: list[Disk]) -> None:
     add_job(disks[1], State.COPYING)
     answer = signed_in(olga).post(at(disks[0].domain), told(disks))

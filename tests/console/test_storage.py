@@ -14,6 +14,7 @@ from jobs.lifecycle import State
 from jobs.models import ChainLink, Disk, Domain, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
+from tests.console.rows import add_leftover
 
 
 def address_of(disk: Disk) -> str:
@@ -59,7 +60,9 @@ class TestSuggestion:
         disk.source, disk.source_kind = "nbd://birch:10809/web", "network"
         assert self.suggest(disk) == ""
 
-    @pytest.mark.parametrize("how", ["source", "persistent", "mirror", "job", "left"])
+    @pytest.mark.parametrize(
+        "how", ["source", "persistent", "mirror", "old source", "job", "left"]
+    )
     def test_never_what_a_known_disk_uses(self, how: str, disk: Disk) -> None:
         taken = self.suggest(disk)
         other = add_disk(add_domain(disk.domain.host))
@@ -67,6 +70,8 @@ class TestSuggestion:
             ChainLink.objects.filter(disk=other).update(location=taken)
         elif how == "persistent":
             Disk.objects.filter(pk=other.pk).update(persistent_source=taken)
+        elif how == "old source":
+            add_leftover(other, location=taken)
         elif how == "mirror":
             Disk.objects.filter(pk=other.pk).update(mirror=taken)
         else:

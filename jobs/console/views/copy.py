@@ -216,6 +216,7 @@ def _page(
             "pool": pool_of(disk.source, pools),
             "chain": disk.chain.all(),
             "verdict": verdict,
+            "greyed": bool(verdict.why_not or form.errors),
             "preview": preview_of(form.wanted, pools),
             "lacking": lacking(host),
             "live_errors": fragment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -17,6 +18,7 @@ from jobs.console.bulk import numbers
 from jobs.console.fleet import present_disks
 from jobs.console.page import Request, needs, wants, wants_fragment
 from jobs.console.several import OneCopy, SeveralForm, copies_of, together
+from jobs.console.start_time import StartTime
 from jobs.console.storage import pools_of
 from jobs.console.views.copy import ANSWER_SECONDS, DENIED, MAY_START
 from jobs.models import CopyJob, Disk, Domain
@@ -88,6 +90,8 @@ def _page(
             "denied": "" if may else DENIED,
             "live_errors": bool(part),
             "blocked": [one for one in copies if one.why_not],
+            "greyed": not copies or any(one.why_not for one in copies),
+            "when": StartTime(request.POST if request.POST else request.GET),
         },
         status=status,
     )
@@ -125,9 +129,13 @@ def _start(
     if not request.user.has_perm(MAY_START):
         raise PermissionDenied(DENIED)
     copies = _copies(request, form, disks, asks=True, patience=ANSWER_SECONDS)
-    if not copies or any(one.why_not for one in copies):
+    when = StartTime(request.POST)
+    later = request.POST.get("start") == "later"
+    mistimed = later and not when.is_valid()
+    if mistimed or not copies or any(one.why_not for one in copies):
         return _page(request, domain, disks, form, copies=copies, status=422)
-    answers = [_requested(request, one) for one in copies]
+    start_at = when.start_at if later else None
+    answers = [_requested(request, one, start_at) for one in copies]
     context = {
         "domain": domain,
         "host": domain.host,
@@ -138,11 +146,11 @@ def _start(
     return render(request, "console/copy_several_done.html", context, status=status)
 
 
-def _requested(request: Request, one: OneCopy) -> Answer:
+def _requested(request: Request, one: OneCopy, start_at: datetime | None) -> Answer:
     wanted = one.form.wanted
     where = wanted.destination.location
     try:
-        job = actions.request_copy(wanted, from_request(request))
+        job = actions.request_copy(wanted, from_request(request), start_at=start_at)
     except actions.ActionError as error:
         return Answer(one.disk, where, None, error.text)
     return Answer(one.disk, where, job)
