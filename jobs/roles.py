@@ -7,10 +7,17 @@ from typing import Any, cast
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
 
+from jobs.said import say
+
 VIEWER = "viewer"
 OPERATOR = "operator"
 ADMINISTRATOR = "administrator"
 ROLES = (VIEWER, OPERATOR, ADMINISTRATOR)
+_LABELS = {
+    VIEWER: say("viewer"),
+    OPERATOR: say("operator"),
+    ADMINISTRATOR: say("administrator"),
+}
 
 _MODELS = (
     *("site", "host", "storagepool", "domain", "disk", "chainlink"),
@@ -60,6 +67,11 @@ def role_of(user: AbstractBaseUser | AnonymousUser) -> str:
         return ""
     names = set(cast(User, user).groups.values_list("name", flat=True))
     return next((role for role in reversed(ROLES) if role in names), "")
+
+
+def role_label(role: str) -> str:
+    """Return a role's name for people; "" for none."""
+    return _LABELS[role] if role else ""
 
 
 def is_administrator(user: AbstractBaseUser | AnonymousUser) -> bool:

@@ -135,7 +135,7 @@ def joined(*sentences: str) -> Said:
     return say(" ".join(f"%({name})s" for name in there), **there)
 
 
-def localized(text: str) -> str:
+def localized(text: object) -> str:
     """Return `text` in the language that is active now; English for a plain str."""
     return text.through(_Speaker.language) if isinstance(text, Said) else str(text)
 

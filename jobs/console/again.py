@@ -15,13 +15,14 @@ from jobs.console.storage import EXTENSIONS, free_path, pools_of
 from jobs.hypervisor import Destination, Secret, Server
 from jobs.lifecycle import ENDED, State, WhenReady
 from jobs.models import CopyJob, Disk
+from jobs.said import say
 from jobs.units import seconds_text
 
 _FLAGS = ("shallow", "synchronous_writes", "reuse_external", "target_zeroed")
 _NUMBERS = ("bandwidth", "granularity", "buf_size")
 _LIMITS = ("stall_limit", "total_limit")
 _MORE = ("slice_offset", "slice_size")
-GONE = "The domain has no such disk any more."
+GONE = say("The domain has no such disk any more.")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def again_of(job: CopyJob) -> Again | None:
     return Again(
         repeat="" if job.adopted_at else _address(disk, repeated(job, disk)),
         back="" if why_not_back else _address(disk, turned_around(job, disk)),
-        why_not="How an adopted copy was made is not known." if job.adopted_at else "",
+        why_not=say("How an adopted copy was made is not known.")
+        if job.adopted_at
+        else "",
         why_not_back=why_not_back if job.state == State.PIVOTED else "",
         retry=job.state in REPEAT_STATES and job.adopted_at is None,
     )
@@ -63,9 +66,14 @@ def _address(disk: Disk, fields: dict[str, Any]) -> str:
 
 def _why_not_back(job: CopyJob, disk: Disk) -> str:
     if job.state != State.PIVOTED:
-        return "Only a pivoted copy can be turned around."
+        return say("Only a pivoted copy can be turned around.")
     if disk.source != job.destination:
-        return f"{disk.target} is on {disk.source} by now, not on {job.destination}."
+        return say(
+            "%(target)s is on %(source)s by now, not on %(destination)s.",
+            target=disk.target,
+            source=disk.source,
+            destination=job.destination,
+        )
     return ""
 
 

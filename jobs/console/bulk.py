@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jobs.actions import RETRY, SPEED, BulkAct, to_type_for_many
 from jobs.actor import Actor
 from jobs.models import CopyJob
 from jobs.names import short, some
+from jobs.said import joined, say
 
-_SENTENCES = {
-    "start": "{count} copies on {hosts} start now, and not at the times that they were "
-    "asked for: {names}.",
-    "pivot": "{names} will run from their destinations. The {count} old files stay on "
-    "{hosts} and go stale.",
-    "finish": "{count} mirrors on {hosts} end: {names} stay on their sources, and the "
-    "destinations are kept as they are at that moment.",
-    "cancel": "{count} copies on {hosts} end: {names} stay on their sources, and what "
-    "was written to the destinations can't be relied on.",
-    SPEED.name: "{count} copies on {hosts} go on with another bandwidth, each of them "
-    "with all of it: {names}.",
-    RETRY.name: "{count} new jobs on {hosts} copy {names} again, each to the "
-    "destination that it had.",
+# Of two jobs or more.
+_SENTENCES: dict[str, Callable[..., str]] = {
+    "start": lambda **words: say(
+        "%(count)d copies on %(hosts)s start now, and not at the times that they were "
+        "asked for: %(names)s.",
+        **words,
+    ),
+    "pivot": lambda **words: say(
+        "%(names)s will run from their destinations. The %(count)d old files stay on "
+        "%(hosts)s and go stale.",
+        **words,
+    ),
+    "finish": lambda **words: say(
+        "%(count)d mirrors on %(hosts)s end: %(names)s stay on their sources, and the "
+        "destinations are kept as they are at that moment.",
+        **words,
+    ),
+    "cancel": lambda **words: say(
+        "%(count)d copies on %(hosts)s end: %(names)s stay on their sources, and what "
+        "was written to the destinations can't be relied on.",
+        **words,
+    ),
+    SPEED.name: lambda **words: say(
+        "%(count)d copies on %(hosts)s go on with another bandwidth, each of them "
+        "with all of it: %(names)s.",
+        **words,
+    ),
+    RETRY.name: lambda **words: say(
+        "%(count)d new jobs on %(hosts)s copy %(names)s again, each to the "
+        "destination that it had.",
+        **words,
+    ),
 }
 
 
@@ -46,9 +66,9 @@ class Plan:
     def sentence(self) -> str:
         """Say with names and counts what it leads to; empty if it can do nothing."""
         if len(self.able) < 2:
-            return "".join(map(self.act.consequence, self.able))
+            return joined(*map(self.act.consequence, self.able))
         hosts = list(dict.fromkeys(job.host_name for job in self.able))
-        return _SENTENCES[self.act.name].format(
+        return _SENTENCES[self.act.name](
             count=len(self.able),
             names=some([f"{short(job.domain_name)} ({job.disk})" for job in self.able]),
             hosts=some(hosts),

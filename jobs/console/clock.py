@@ -57,4 +57,4 @@ def until_text(seconds: float) -> str:
     """Return what is left: "in 2 h 14 min", "in 5 s", "now"."""
     if seconds < 1:
         return _("now")
-    return _("in %(duration)s") % {"duration": rough_text(seconds)}
+    return _("in %(duration)s") % {"duration": localized(rough_text(seconds))}

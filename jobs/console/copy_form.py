@@ -13,7 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from jobs.console.fields import SecondsField, SecretField, ServersField, SizeField
 from jobs.console.forms import Obstacle, prepare
-from jobs.console.storage import takes_volumes
+from jobs.console.storage import takes_volumes, with_room
 from jobs.hypervisor import (
     CopyOptions,
     Destination,
@@ -26,7 +26,7 @@ from jobs.models import Disk, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import CopyRequest, Finding
 from jobs.preflight.options import DEFAULT_BUFFER, fitting_buffer
-from jobs.units import bytes_text
+from jobs.said import localized, say
 
 FORMATS = ("raw", "qcow2")
 # The fields that each kind of destination has, the one of its place first.
@@ -75,11 +75,11 @@ class CopyForm(forms.Form):
 
     destination_kind = forms.ChoiceField(
         choices=[
-            ("file", "File"),
-            ("block", "Block device"),
-            ("volume", "Storage volume"),
-            ("network", "Network"),
-            ("xml", "Raw XML"),
+            ("file", say("File")),
+            ("block", say("Block device")),
+            ("volume", say("Storage volume")),
+            ("network", say("Network")),
+            ("xml", say("Raw XML")),
         ],
         widget=forms.RadioSelect,
     )
@@ -90,7 +90,7 @@ class CopyForm(forms.Form):
         required=False,
         max_length=4096,
         widget=forms.TextInput(attrs={**_PLAIN_TEXT, "placeholder": "/dev/vg0/web"}),
-        help_text="It is there already, and what is on it is overwritten.",
+        help_text=say("It is there already, and what is on it is overwritten."),
     )
     pool = forms.ChoiceField(required=False)
     volume = forms.CharField(
@@ -113,76 +113,99 @@ class CopyForm(forms.Form):
     tls = forms.BooleanField(
         required=False,
         label="TLS",
-        help_text="With the certificates that QEMU on the host is set up with.",
+        help_text=say("With the certificates that QEMU on the host is set up with."),
     )
     user = forms.CharField(
         required=False, max_length=255, widget=forms.TextInput(attrs=_PLAIN_TEXT)
     )
-    auth = SecretField(help_text="UUID or usage of a secret that the host has.")
+    auth = SecretField(help_text=say("UUID or usage of a secret that the host has."))
     xml = forms.CharField(
         required=False,
         strip=True,
         max_length=65536,
         widget=forms.Textarea(attrs={"rows": 9, "spellcheck": "false"}),
-        help_text="A <disk> with <source> and <driver>. What libvirt would not read "
-        "is refused by its name.",
+        help_text=say(
+            "A <disk> with <source> and <driver>. What libvirt would not "
+            "read is refused by its name."
+        ),
     )
     encryption = SecretField(
-        help_text="Encrypts with LUKS: UUID or usage of the secret on the host that "
-        "holds the passphrase. Empty for none.",
+        help_text=say(
+            "Encrypts with LUKS: UUID or usage of the secret on the host "
+            "that holds the passphrase. Empty for none."
+        ),
     )
-    slice_offset = SizeField(help_text="Where the disk begins. Empty for the start.")
+    slice_offset = SizeField(
+        help_text=say("Where the disk begins. Empty for the start.")
+    )
     slice_size = SizeField(
-        help_text="How much of it is the disk: the disk's exact size, where the device "
-        "is larger. Empty for all of it.",
+        help_text=say(
+            "How much of it is the disk: the disk's exact size, where the "
+            "device is larger. Empty for all of it."
+        ),
     )
     format = forms.ChoiceField(
         choices=[
-            ("same", "same as the source"),
+            ("same", say("same as the source")),
             ("raw", "raw"),
             ("qcow2", "qcow2"),
-            ("found", "what the file is"),
+            ("found", say("what the file is")),
         ],
         widget=forms.RadioSelect,
     )
     reuse_external = forms.BooleanField(
         required=False,
-        help_text="Write into what is there already. What is in it is overwritten.",
+        help_text=say(
+            "Write into what is there already. What is in it is overwritten."
+        ),
     )
     when_ready = forms.ChoiceField(choices=WhenReady.choices, widget=forms.RadioSelect)
     consistent = forms.BooleanField(
         required=False,
-        help_text="The guest agent freezes the guest's file systems for the moment in "
-        "which the mirror ends. Without it the copy is as after a power cut.",
+        help_text=say(
+            "The guest agent freezes the guest's file systems for the "
+            "moment in which the mirror ends. Without it the copy is as "
+            "after a power cut."
+        ),
     )
     shallow = forms.BooleanField(
         required=False,
-        help_text="Copy the top of the backing chain only; the copy keeps using the "
-        "same backing file.",
+        help_text=say(
+            "Copy the top of the backing chain only; the copy keeps using "
+            "the same backing file."
+        ),
     )
     synchronous_writes = forms.BooleanField(
         required=False,
-        help_text="The guest's writes wait for both sides. The copy surely becomes "
-        "ready; the guest's disk is as slow as the slower side meanwhile.",
+        help_text=say(
+            "The guest's writes wait for both sides. The copy surely "
+            "becomes ready; the guest's disk is as slow as the slower side "
+            "meanwhile."
+        ),
     )
     target_zeroed = forms.BooleanField(
         required=False,
-        help_text="The new volume reads as zeros, so nothing is zeroed first.",
+        help_text=say("The new volume reads as zeros, so nothing is zeroed first."),
     )
     bandwidth = SizeField(
-        help_text="For example 100 MiB or 1.5 GB each second. Empty for no limit."
+        help_text=say("For example 100 MiB or 1.5 GB each second. Empty for no limit.")
     )
     granularity = SizeField(
-        help_text="A power of two, 512 bytes to 64 MiB. Empty for libvirt's default.",
+        help_text=say(
+            "A power of two, 512 bytes to 64 MiB. Empty for libvirt's default."
+        ),
     )
     buf_size = SizeField(
-        label="buf-size", help_text="Bytes in flight. Empty for libvirt's default."
+        label="buf-size",
+        help_text=say("Bytes in flight. Empty for libvirt's default."),
     )
     stall_limit = SecondsField(
-        help_text="Time without any progress, for example 10m. Empty for no limit."
+        help_text=say("Time without any progress, for example 10m. Empty for no limit.")
     )
     total_limit = SecondsField(
-        help_text="Time until both sides are in sync, for example 2h. Empty for none."
+        help_text=say(
+            "Time until both sides are in sync, for example 2h. Empty for none."
+        )
     )
     at_limit = forms.ChoiceField(
         required=False, choices=AtLimit.choices, widget=forms.RadioSelect
@@ -210,11 +233,24 @@ class CopyForm(forms.Form):
         self.pools = [pool for pool in pools if takes_volumes(pool)]
         self._offer(
             "pool",
-            [(p.name, f"{p.name}, {bytes_text(p.available)} free") for p in self.pools],
+            [
+                (
+                    p.name,
+                    with_room(p),
+                )
+                for p in self.pools
+            ],
         )
-        formats = [("raw", "raw"), ("qcow2", "qcow2"), ("found", "what the file is")]
+        formats = [
+            ("raw", "raw"),
+            ("qcow2", "qcow2"),
+            ("found", say("what the file is")),
+        ]
         if self.disk.format in FORMATS:
-            same = ("same", f"same as the source ({self.disk.format})")
+            same = (
+                "same",
+                say("same as the source (%(format)s)", format=self.disk.format),
+            )
             formats.insert(0, same)
         self._offer("format", formats)
 
@@ -348,7 +384,7 @@ class CopyForm(forms.Form):
     @property
     def wrong(self) -> list[str]:
         """The labels of the fields that something is wrong with."""
-        return [str(field.label).lower() for field in self if field.errors]
+        return [f"“{localized(field.label)}”" for field in self if field.errors]
 
     @property
     def more_used(self) -> bool:

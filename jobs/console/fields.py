@@ -11,6 +11,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from jobs.hypervisor import Secret, Server
 from jobs.said import localized
@@ -44,10 +46,10 @@ class WrittenField(forms.Field):
         if len(text) > self.longest:
             raise ValidationError(self.too_long)
         if not text.isprintable():
-            raise ValidationError("It contains control characters.")
+            raise ValidationError(_("It contains control characters."))
         return self.read(text)
 
-    too_long = "The text is too long."
+    too_long = gettext_lazy("The text is too long.")
 
     def read(self, text: str) -> Any:
         """Return what `text` means; ValidationError with what to write instead."""
@@ -59,7 +61,7 @@ class SizeField(WrittenField):
 
     nothing = 0
     longest = 40
-    too_long = "The number is too long."
+    too_long = gettext_lazy("The number is too long.")
 
     def read(self, text: str) -> int:
         try:
@@ -103,17 +105,25 @@ class ServersField(WrittenField):
             return (Server(socket=text),)
         written = re.split(r"[\s,]+", text.strip(", "))
         if len(written) > MOST_SERVERS:
-            raise ValidationError(f"More than {MOST_SERVERS} servers are too many.")
+            raise ValidationError(
+                _("More than %(count)d servers are too many.") % {"count": MOST_SERVERS}
+            )
         return tuple(map(_server, written))
 
 
 def _server(text: str) -> Server:
     found = _SERVER.fullmatch(text)
     if found is None and text.count(":") > 1 and "[" not in text:
-        raise ValidationError(f"Write the IPv6 address in brackets: [{text}]")
+        raise ValidationError(
+            _("Write the IPv6 address in brackets: [%(text)s]") % {"text": text}
+        )
     if found is None:
-        raise ValidationError(f"“{text}” is no server: write host or host:port.")
+        raise ValidationError(
+            _("“%(text)s” is no server: write host or host:port.") % {"text": text}
+        )
     port = int(found["port"]) if found["port"] else None
     if port is not None and not 0 < port <= _PORT_MAX:
-        raise ValidationError(f"The port must be between 1 and {_PORT_MAX}.")
+        raise ValidationError(
+            _("The port must be between 1 and %(most)d.") % {"most": _PORT_MAX}
+        )
     return Server(name=found["six"] or found["name"], port=port)

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django_filters import (
     CharFilter,
     ChoiceFilter,
@@ -21,22 +23,23 @@ from jobs.console.filtering import MOST, Chip, ListFilter
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
 from jobs.models.job import CopyJobQuerySet
+from jobs.said import localized
 from jobs.units import parse_seconds
 
 # Groups of jobs: their words, their states, and whether only those count that nobody
 # but a person moves on.
-GROUPS: dict[str, tuple[str, frozenset[State], bool]] = {
-    "waiting": ("Waiting for a decision", frozenset({State.MIRRORING}), True),
-    "active": ("Active", ACTIVE, False),
-    "scheduled": ("Scheduled", frozenset({State.REQUESTED}), False),
-    "ended": ("Ended", ENDED, False),
-    "failed": ("Failed or lost", frozenset({State.FAILED, State.LOST}), False),
+GROUPS: dict[str, tuple[Any, frozenset[State], bool]] = {
+    "waiting": (_("Waiting for a decision"), frozenset({State.MIRRORING}), True),
+    "active": (_("Active"), ACTIVE, False),
+    "scheduled": (_("Scheduled"), frozenset({State.REQUESTED}), False),
+    "ended": (_("Ended"), ENDED, False),
+    "failed": (_("Failed or lost"), frozenset({State.FAILED, State.LOST}), False),
 }
 _WITHIN = {
-    "1h": "The last hour",
-    "24h": "The last 24 hours",
-    "168h": "The last 7 days",
-    "720h": "The last 30 days",
+    "1h": _("The last hour"),
+    "24h": _("The last 24 hours"),
+    "168h": _("The last 7 days"),
+    "720h": _("The last 30 days"),
 }
 # What may be sorted by: the name in the address, and the field.
 SORTS = {
@@ -48,12 +51,12 @@ SORTS = {
     "asked": "requested_at",
 }
 _SORT_WORDS: dict[str, Any] = {
-    "state": "State",
-    "domain_name": "Domain",
-    "host_name": "Host",
-    "destination": "Destination",
-    "requested_by_name": "Asked by",
-    "requested_at": "Asked for",
+    "state": _("State"),
+    "domain_name": _("Domain"),
+    "host_name": _("Host"),
+    "destination": _("Destination"),
+    "requested_by_name": _("Asked by"),
+    "requested_at": _("Asked for"),
 }
 _TEXT_FIELDS = (
     *("domain_name", "disk", "host_name", "source", "destination"),
@@ -61,18 +64,14 @@ _TEXT_FIELDS = (
 )
 _WORDS = {
     "q": "“{}”",
-    "site": "site {}",
-    "host": "host {}",
-    "domain": "domain “{}”",
-    "destination": "destination “{}”",
-    "actor": "asked for by “{}”",
-    "asked_after": "from {}",
-    "asked_before": "until {}",
+    "site": _("site {}"),
+    "host": _("host {}"),
+    "domain": _("domain “{}”"),
+    "destination": _("destination “{}”"),
+    "actor": _("asked for by “{}”"),
+    "asked_after": _("from {}"),
+    "asked_before": _("until {}"),
 }
-
-
-def _no_such(what: str) -> dict[str, str]:
-    return {"invalid_choice": f"There is no {what}."}
 
 
 class JobFilter(ListFilter):
@@ -93,19 +92,19 @@ class JobFilter(ListFilter):
             *((name, label) for name, (label, *_) in GROUPS.items()),
             *State.choices,
         ],
-        error_messages=_no_such("state “%(value)s”"),
+        error_messages={"invalid_choice": _("There is no state “%(value)s”.")},
     )
     site = ModelChoiceFilter(
         field_name="host__site",
         queryset=Site.objects.all(),
         to_field_name="name",
-        empty_label="Any site",
-        error_messages=_no_such("such site"),
+        empty_label=_("Any site"),
+        error_messages={"invalid_choice": _("There is no such site.")},
     )
     host = ModelChoiceFilter(
         queryset=Host.objects.all(),
-        empty_label="Any host",
-        error_messages=_no_such("such host"),
+        empty_label=_("Any host"),
+        error_messages={"invalid_choice": _("There is no such host.")},
     )
     domain = CharFilter(
         field_name="domain_name", lookup_expr="icontains", max_length=MOST
@@ -117,15 +116,15 @@ class JobFilter(ListFilter):
     within = ChoiceFilter(
         method="asked_within",
         choices=list(_WITHIN.items()),
-        empty_label="Any time",
-        error_messages=_no_such("time “%(value)s”"),
+        empty_label=_("Any time"),
+        error_messages={"invalid_choice": _("There is no time “%(value)s”.")},
     )
     asked = DateFromToRangeFilter(field_name="requested_at")
     sort = OrderingFilter(
         fields={field: name for name, field in SORTS.items()},
         field_labels=_SORT_WORDS,
-        empty_label="Newest first",
-        error_messages=_no_such("order “%(value)s”"),
+        empty_label=_("Newest first"),
+        error_messages={"invalid_choice": _("There is no order “%(value)s”.")},
     )
 
     class Meta:
@@ -224,7 +223,7 @@ def groups(wanted: JobFilter, counts: Counts) -> list[Chip]:
     """Return the groups of states, of which one is shown at a time."""
     chosen = wanted.states
     return [
-        Chip("All", wanted.with_("state"), not chosen, counts.all),
+        Chip(gettext("All"), wanted.with_("state"), not chosen, counts.all),
         *(
             Chip(label, wanted.with_("state", name), chosen == [name], counts.of(name))
             for name, (label, *_) in GROUPS.items()
@@ -241,13 +240,19 @@ def states(wanted: JobFilter, counts: Counts) -> list[Chip]:
         if count or on:
             rest = [name for name in chosen if name != state]
             address = wanted.with_("state", *rest, *([] if on else [state]))
-            shown.append(Chip(str(state.label), address, on, count))
+            shown.append(Chip(state.label, address, on, count))
     return shown
 
 
 def in_words(wanted: JobFilter) -> str:
     """Say what the filter says, for a sentence: "mirroring or copying, host alder"."""
-    labels = {name: label.lower() for name, (label, *_) in GROUPS.items()}
+    labels = {state.value: localized(state.label) for state in State}
+    labels |= {name: _inside(str(label)) for name, (label, *_) in GROUPS.items()}
     named = [labels.get(name, name) for name in wanted.states]
-    parts = [" or ".join(named)] if named else []
+    parts = [gettext(" or ").join(named)] if named else []
     return ", ".join([*parts, *(chip.label for chip in wanted.in_force)])
+
+
+def _inside(words: str) -> str:
+    """Return words that begin a line as they stand in a sentence."""
+    return words[:1].lower() + words[1:]

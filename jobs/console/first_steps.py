@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from jobs.actor import Actor
 from jobs.models import Domain, Host
+from jobs.said import say, say_many
 
 
 @dataclass(frozen=True)
@@ -29,38 +30,46 @@ def first_steps(hosts: dict[str, int], actor: Actor) -> list[Step]:
     running = Domain.objects.filter(gone_at=None, libvirt_id__isnull=False).count()
     return [
         Step(
-            "Add a libvirt host",
+            say("Add a libvirt host"),
             reverse("host-add") if may_add else reverse("hosts"),
             hosts["hosts"] > 0,
-            "By the fields of its address: ssh, TLS, or a socket."
+            say("By the fields of its address: ssh, TLS, or a socket.")
             if may_add
-            else "An administrator does this.",
+            else say("An administrator does this."),
         ),
         Step(
-            "Test the connection",
+            say("Test the connection"),
             page,
             hosts["answering"] > 0,
-            "Test connection, on the host’s page, says what is wrong if it is not.",
+            say(
+                "Test connection, on the host’s page, says what is wrong if it is not."
+            ),
         ),
         Step(
-            "Sync its inventory",
+            say("Sync its inventory"),
             page,
             hosts["synced"] > 0,
             _found(running)
             if hosts["synced"]
-            else "Sync now, on the host’s page; afterwards it is read each minute.",
+            else say(
+                "Sync now, on the host’s page; afterwards it is read each minute."
+            ),
         ),
         Step(
-            "Start the first copy",
+            say("Start the first copy"),
             reverse("copy-new"),
             False,
-            "Choose a disk of a running domain. Nothing changes for the guest until "
-            "somebody pivots.",
+            say(
+                "Choose a disk of a running domain. Nothing changes for the "
+                "guest until somebody pivots."
+            ),
         ),
     ]
 
 
 def _found(running: int) -> str:
     if not running:
-        return "No domain runs there yet; only a running one’s disk can be copied."
-    return f"{running} running domain{'' if running == 1 else 's'} found."
+        return say("No domain runs there yet; only a running one’s disk can be copied.")
+    return say_many(
+        "%(count)d running domain found.", "%(count)d running domains found.", running
+    )

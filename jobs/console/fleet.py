@@ -29,6 +29,7 @@ from jobs.console.strangers import Stranger, show_strangers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
 from jobs.preflight import why_not_copied
+from jobs.said import say
 from jobs.strangers import foreign_copies
 
 # How many ended jobs a host's or a domain's page shows.
@@ -253,9 +254,15 @@ def copy_why_not(disk: Disk, active: CopyJob | None) -> str:
     if obstacle is not None:
         return str(obstacle)
     if active is not None:
-        return f"Job {active.pk} is {State(active.state).label} on this disk."
+        return say(
+            "Job %(job)s is %(state)s on this disk.",
+            job=active.pk,
+            state=State(active.state).label,
+        )
     if disk.mirror:
-        return f"The host shows a copy to {disk.mirror} on this disk."
+        return say(
+            "The host shows a copy to %(mirror)s on this disk.", mirror=disk.mirror
+        )
     return ""
 
 

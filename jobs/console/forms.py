@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from jobs.models import Host
 from jobs.preflight import Finding
+from jobs.said import localized, say
 
 # The fields of an address that each transport uses.
 ADDRESS_FIELDS: dict[str, tuple[str, ...]] = {
@@ -39,7 +40,7 @@ class HostForm(ModelFormOfHost):
     reason = forms.CharField(
         required=False,
         max_length=1000,
-        help_text="Optional; kept in the audit log.",
+        help_text=say("Optional; kept in the audit log."),
     )
 
     class Meta:
@@ -68,7 +69,7 @@ class Obstacle(ValidationError):
     """An error beside a field that also says what to do about it."""
 
     def __init__(self, finding: Finding) -> None:
-        cause = finding.cause
+        cause = localized(finding.cause)
         if cause.startswith(finding.field):  # a sentence that begins with its field
             cause = cause[:1].upper() + cause[1:]
         super().__init__(cause)

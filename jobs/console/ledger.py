@@ -12,13 +12,14 @@ from django.db.models import Count, Q, QuerySet, Sum
 from jobs.actions import withdrawal_why_not
 from jobs.leftovers import proof, uses_of
 from jobs.models import CopyJob, Host, Leftover
+from jobs.said import say
 
 _THERE = Q(removed_at=None)
 _REMOVING = _THERE & Q(removal_asked_at__isnull=False)
 GROUPS: dict[str, tuple[str, Q]] = {
-    "": ("There", _THERE),
-    "removing": ("Being removed", _REMOVING),
-    "removed": ("Removed", ~_THERE),
+    "": (say("There"), _THERE),
+    "removing": (say("Being removed"), _REMOVING),
+    "removed": (say("Removed"), ~_THERE),
 }
 
 
@@ -30,7 +31,7 @@ class LeftoverFilter(forms.Form):
     )
     host = forms.ModelChoiceField(required=False, queryset=Host.objects.all())
     kind = forms.ChoiceField(
-        required=False, choices=[("", "Any kind"), *Leftover.Kind.choices]
+        required=False, choices=[("", say("Any kind")), *Leftover.Kind.choices]
     )
     q = forms.CharField(required=False, max_length=200)
 
@@ -119,11 +120,11 @@ class ShownLeftover:
     def why_not(self) -> str:
         """Say why it can't be removed, as far as a list needs to know; else ""."""
         if self.users:
-            return "In use."
+            return say("In use.")
         if self.leftover.storage_kind == "network":
-            return "It lies on a server; remove it there."
+            return say("It lies on a server; remove it there.")
         if self.leftover.measured_at is None:
-            return "Not measured yet."
+            return say("Not measured yet.")
         return ""
 
 

@@ -12,6 +12,7 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from jobs.models import CopyJob, JobEvent
+from jobs.said import say
 
 # The newest that the page shows.
 MOST_EVENTS = 100
@@ -19,9 +20,9 @@ MOST_EVENTS = 100
 _LEVELS = JobEvent.Level
 # What each choice shows: its own level and the graver ones.
 LEVELS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "": ("All", tuple(_LEVELS.values)),
-    "warning": ("Warnings and errors", (_LEVELS.WARNING, _LEVELS.ERROR)),
-    "error": ("Errors", (_LEVELS.ERROR,)),
+    "": (say("All"), tuple(_LEVELS.values)),
+    "warning": (say("Warnings and errors"), (_LEVELS.WARNING, _LEVELS.ERROR)),
+    "error": (say("Errors"), (_LEVELS.ERROR,)),
 }
 
 
@@ -114,7 +115,7 @@ def as_json(event: JobEvent) -> str:
 
 # Name, media type and line of each form that the events can be taken away in.
 FORMS: dict[str, tuple[str, str, Callable[[JobEvent], str]]] = {
-    "txt": ("Text", "text/plain", as_text),
+    "txt": (say("Text"), "text/plain", as_text),
     "jsonl": ("JSON lines", "application/x-ndjson", as_json),
 }
 

@@ -10,9 +10,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django_htmx.middleware import HtmxDetails
 
-from jobs.roles import role_of
+from jobs.roles import role_label, role_of
+from jobs.said import localized
 
 P = ParamSpec("P")
 
@@ -49,8 +51,9 @@ def refusal(request: Request) -> str:
     """Say why a signed-in user may not see a page."""
     role = role_of(request.user)
     if not role:
-        return "Your account has no role yet. Ask an administrator to give it one."
-    return f"Your role, {role}, does not allow this page."
+        return _("Your account has no role yet. Ask an administrator to give it one.")
+    words = {"role": localized(role_label(role))}
+    return _("Your role, %(role)s, does not allow this page.") % words
 
 
 def show(

@@ -8,12 +8,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from jobs.console.filters import JobFilter, in_words
 from jobs.models import SavedView
 
 MOST_VIEWS = 30
-TOO_MANY = f"You have {MOST_VIEWS} views already; delete one first."
 
 
 class NameForm(forms.Form):
@@ -24,7 +24,7 @@ class NameForm(forms.Form):
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"])
         if not name.isprintable():
-            raise ValidationError("The name has characters that can't be shown.")
+            raise ValidationError(_("The name has characters that can't be shown."))
         return name
 
     @property
@@ -43,7 +43,7 @@ class ShownView:
 
     @property
     def words(self) -> str:
-        return in_words(self.wanted) or "all jobs"
+        return in_words(self.wanted) or _("all jobs")
 
 
 def tabs(user: Any, shown: JobFilter | None = None) -> list[ShownView]:
@@ -69,7 +69,10 @@ def save(user: Any, name: str, wanted: JobFilter) -> bool:
         raise ValidationError(" ".join(wanted.complaints))
     mine = SavedView.objects.filter(user=user)
     if not mine.filter(name=name).exists() and mine.count() >= MOST_VIEWS:
-        raise ValidationError(TOO_MANY)
+        raise ValidationError(
+            _("You have %(count)d views already; delete one first.")
+            % {"count": MOST_VIEWS}
+        )
     _view, new = mine.update_or_create(
         user=user, name=name, defaults={"query": wanted.query}
     )

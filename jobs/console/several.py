@@ -12,17 +12,19 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from jobs.actor import Actor
 from jobs.console.copy_form import FORMATS, CopyForm
 from jobs.console.fields import SizeField
 from jobs.console.forms import prepare
 from jobs.console.preview import consequence
-from jobs.console.storage import EXTENSIONS, free_path, plain, takes_files
+from jobs.console.storage import EXTENSIONS, free_path, plain, takes_files, with_room
 from jobs.console.verdict import Verdict, verdict_of
 from jobs.lifecycle import WhenReady
 from jobs.models import Disk, StoragePool
 from jobs.models.job import AtLimit
+from jobs.said import say
 from jobs.units import bytes_text
 
 PATTERN = "{domain}-{disk}-{date}"
@@ -37,20 +39,28 @@ class SeveralForm(forms.Form):
     directory = forms.CharField(
         required=False,
         max_length=3000,
-        help_text="Where no pool is chosen: a directory on the host, from / on.",
+        help_text=say("Where no pool is chosen: a directory on the host, from / on."),
     )
     pattern = forms.CharField(
         max_length=_MOST_BYTES,
-        help_text="{domain}, {disk}, {date} and {host} are filled in; the extension is "
-        "the format’s. A name that is taken gets a number.",
+        help_text=say(
+            "{domain}, {disk}, {date} and {host} are filled in; the "
+            "extension is the format’s. A name that is taken gets a number."
+        ),
     )
     format = forms.ChoiceField(
-        choices=[("same", "same as each source"), ("raw", "raw"), ("qcow2", "qcow2")],
+        choices=[
+            ("same", say("same as each source")),
+            ("raw", "raw"),
+            ("qcow2", "qcow2"),
+        ],
         widget=forms.RadioSelect,
     )
     when_ready = forms.ChoiceField(choices=WhenReady.choices, widget=forms.RadioSelect)
     bandwidth = SizeField(
-        help_text="Of each disk’s copy, as 100 MiB each second. Empty for no limit."
+        help_text=say(
+            "Of each disk’s copy, as 100 MiB each second. Empty for no limit."
+        )
     )
     reason = forms.CharField(
         required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2})
@@ -66,9 +76,13 @@ class SeveralForm(forms.Form):
         super().__init__(filled)
         self.pools = {pool.name: pool for pool in usable}
         offered = [
-            (p.name, f"{p.name}, {bytes_text(p.available)} free") for p in usable
+            (
+                p.name,
+                with_room(p),
+            )
+            for p in usable
         ]
-        choices = [*offered, ("", "none: the directory below")]
+        choices = [*offered, ("", say("none: the directory below"))]
         cast(forms.ChoiceField, self.fields["pool"]).choices = choices
         prepare(self)
 
@@ -87,17 +101,20 @@ class SeveralForm(forms.Form):
         try:
             names = [name for _, name, *_ in string.Formatter().parse(pattern)]
         except ValueError as error:
-            raise ValidationError("A brace is not closed.") from error
+            raise ValidationError(_("A brace is not closed.")) from error
         strange = [name for name in names if name is not None and name not in _WORDS]
         if strange:
             raise ValidationError(
-                f"There is no {{{strange[0]}}}: write {{domain}}, {{disk}}, {{date}} "
-                "or {host}."
+                _(
+                    "There is no {%(strange)s}: write {domain}, {disk}, {date} or "
+                    "{host}."
+                )
+                % {"strange": strange[0]}
             )
         if "disk" not in names:
-            raise ValidationError("It needs {disk}, or all copies had one name.")
+            raise ValidationError(_("It needs {disk}, or all copies had one name."))
         if "/" in pattern or not pattern.isprintable():
-            raise ValidationError("It is a file’s name, without a directory.")
+            raise ValidationError(_("It is a file’s name, without a directory."))
         return pattern
 
     def clean(self) -> dict[str, Any]:
@@ -105,7 +122,7 @@ class SeveralForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         directory = str(cleaned.get("directory", "")).strip()
         if not cleaned.get("pool") and not directory.startswith("/"):
-            self.add_error("directory", "Write a directory, beginning with /.")
+            self.add_error("directory", _("Write a directory, beginning with /."))
         return cleaned
 
     @property
@@ -203,7 +220,10 @@ def together(form: SeveralForm, disks: Iterable[Disk]) -> str:
     needed = sum(disk.capacity or 0 for disk in disks)
     if pool is None or needed <= pool.available:
         return ""
-    return (
-        f"Together the disks may grow to {bytes_text(needed)}, and {pool.name} has "
-        f"{bytes_text(pool.available)} free."
+    return say(
+        "Together the disks may grow to %(needed)s, and %(pool)s has "
+        "%(available)s free.",
+        needed=bytes_text(needed),
+        pool=pool.name,
+        available=bytes_text(pool.available),
     )

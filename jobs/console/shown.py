@@ -25,6 +25,7 @@ from jobs.lifecycle import ENDED, ON_HOST, State, WhenReady
 from jobs.models import CopyJob
 from jobs.models.job import AtLimit, Consistency
 from jobs.preflight import findings_from_json
+from jobs.said import say
 from jobs.units import bytes_text, seconds_text
 
 # The sweep looks each second: no look for longer is worth saying.
@@ -32,9 +33,9 @@ SILENT_SECONDS = 10.0
 
 _FLAG = "VIR_DOMAIN_BLOCK_COPY_"
 _THEN = {
-    WhenReady.WAIT: "then you decide",
-    WhenReady.PIVOT: "then pivot",
-    WhenReady.FINISH: "then finish",
+    WhenReady.WAIT: say("then you decide"),
+    WhenReady.PIVOT: say("then pivot"),
+    WhenReady.FINISH: say("then finish"),
 }
 
 
@@ -120,7 +121,11 @@ class ShownJob:
             return ""
         if self.was_ready:
             return bytes_text(self.progress.current)
-        return f"{bytes_text(self.progress.current)} of {bytes_text(self.progress.end)}"
+        return say(
+            "%(current)s of %(end)s",
+            current=bytes_text(self.progress.current),
+            end=bytes_text(self.progress.end),
+        )
 
     @property
     def mirrored_text(self) -> str:
@@ -218,7 +223,12 @@ class ShownJob:
     @property
     def announcement(self) -> str:
         """Say the progress in words, for those who hear the page."""
-        words = f"{self.job.disk} of {self.job.domain_name}: {self.state.label}"
+        words = say(
+            "%(disk)s of %(domain)s: %(state)s",
+            disk=self.job.disk,
+            domain=self.job.domain_name,
+            state=self.state.label,
+        )
         return f"{words}, {self.percent_text}" if self.copying else words
 
     # --- The host behind it ---------------------------------------------------------
@@ -238,10 +248,10 @@ class ShownJob:
     def source_role(self) -> str:
         """Say what the source is to the guest now; empty when that is not known."""
         if self.state == State.PIVOTED:
-            return "the guest has left it; it goes stale"
+            return say("the guest has left it; it goes stale")
         stays = self.state in (State.COPIED, State.CANCELLED)
         running = self.state in ON_HOST and self.state != State.PIVOTING
-        return "the guest runs on it" if self._known and (stays or running) else ""
+        return say("the guest runs on it") if self._known and (stays or running) else ""
 
     @property
     def destination_role(self) -> str:
@@ -249,13 +259,13 @@ class ShownJob:
         if self.state == State.COPIED:
             frozen = self.job.consistency == Consistency.GUEST
             return (
-                "complete, the guest's file systems were frozen"
+                say("complete, the guest's file systems were frozen")
                 if frozen
-                else "complete, as after a power cut"
+                else say("complete, as after a power cut")
             )
         if self.state == State.PIVOTED:
-            return "the guest runs on it"
-        now = {State.MIRRORING: "in sync", State.COPYING: "being written"}
+            return say("the guest runs on it")
+        now = {State.MIRRORING: say("in sync"), State.COPYING: say("being written")}
         return now.get(self.state, "") if self._known else ""
 
     @property
@@ -339,12 +349,28 @@ class ShownJob:
         """Say which limits the copy has, and what happens at them."""
         job = self.job
         then = (
-            "it is cancelled" if job.at_limit == AtLimit.CANCEL else "people are told"
+            say("it is cancelled")
+            if job.at_limit == AtLimit.CANCEL
+            else say("people are told")
         )
         stalled, total = seconds_text(job.stall_limit), seconds_text(job.total_limit)
         return [
-            *([f"{stalled} without progress: {then}"] if job.stall_limit else []),
-            *([f"{total} until in sync: {then}"] if job.total_limit else []),
+            *(
+                [
+                    say(
+                        "%(stalled)s without progress: %(then)s",
+                        stalled=stalled,
+                        then=then,
+                    )
+                ]
+                if job.stall_limit
+                else []
+            ),
+            *(
+                [say("%(total)s until in sync: %(then)s", total=total, then=then)]
+                if job.total_limit
+                else []
+            ),
         ]
 
     # --- What preflight found -------------------------------------------------------

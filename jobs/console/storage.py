@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from jobs.lifecycle import ACTIVE
 from jobs.models import ChainLink, CopyJob, Disk, Host, Leftover, StoragePool
+from jobs.said import say
+from jobs.units import bytes_text
 
 # Pools whose volumes are files below the pool's path.
 FILE_POOLS = frozenset({"dir", "fs", "netfs"})
@@ -125,6 +127,13 @@ def _free_name(disk: Disk, stem: str, extension: str) -> str:
         number += 1
         path = f"{stem}-{number}.{extension}"
     return path
+
+
+def with_room(pool: StoragePool) -> str:
+    """Return a pool's name with what is free in it."""
+    return say(
+        "%(pool)s, %(free)s free", pool=pool.name, free=bytes_text(pool.available)
+    )
 
 
 def free_path(disk: Disk, path: str, extension: str = "") -> str:

@@ -11,9 +11,14 @@ from typing import Any
 from jobs.actions import stranger_why_not
 from jobs.actor import Actor
 from jobs.models import Disk
+from jobs.said import say
 
 # libvirt's names for block jobs that show a mirror.
-_KINDS = {"": "block copy", "copy": "block copy", "active-commit": "active commit"}
+_KINDS = {
+    "": say("block copy"),
+    "copy": say("block copy"),
+    "active-commit": say("active commit"),
+}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jobs.actor import Actor
 from jobs.checks import Checked
 from jobs.console.copy_form import FORMATS, CopyForm
 from jobs.preflight import Finding, Level, preflight
+from jobs.said import say, say_many
 
 # Rules that must pass before it makes sense to ask the host.
 FIRST = frozenset({"host_answers", "destination_makes_sense", "options_make_sense"})
@@ -98,13 +99,15 @@ class Verdict:
     def why_not(self) -> str:
         """Say why the copy can't be started now; empty when it can."""
         if self.nowhere:
-            return "Say where the copy goes."
+            return say("Say where the copy goes.")
         if self.stops:
             return self.stops[0].finding.cause
         if self.open_warnings:
-            count = len(self.open_warnings)
-            what = "the warning" if count == 1 else f"the {count} warnings"
-            return f"Accept {what} first, or change what they are about."
+            return say_many(
+                "Accept the warning first, or change what it is about.",
+                "Accept the %(count)d warnings first, or change what they are about.",
+                len(self.open_warnings),
+            )
         return ""
 
 

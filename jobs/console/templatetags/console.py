@@ -24,7 +24,7 @@ from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
 from jobs.processes import Process
-from jobs.roles import role_of
+from jobs.roles import role_label, role_of
 from jobs.said import say
 from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text, version_text
 
@@ -107,10 +107,10 @@ def host_state(host: Host) -> SafeString:
     if not host.enabled:
         return _badge(Look("neutral", "pause", outlined=True), "disabled")
     if host.reachable is None:
-        return _badge(Look("neutral", "clock", outlined=True), "not asked yet")
+        return _badge(Look("neutral", "clock", outlined=True), say("not asked yet"))
     if host.reachable:
         return _badge(Look("green", "signal"), "answers")
-    return _badge(Look("red", "signal-slash"), "does not answer")
+    return _badge(Look("red", "signal-slash"), say("does not answer"))
 
 
 @register.simple_tag
@@ -119,7 +119,7 @@ def process_state(process: Process) -> SafeString:
     if process.alive is None:
         return _badge(Look("neutral", "question-mark-circle", outlined=True), "unknown")
     if process.alive:
-        return _badge(Look("green", "check-circle"), "at work")
+        return _badge(Look("green", "check-circle"), say("at work"))
     return _badge(Look("red", "x-circle"), "missing")
 
 
@@ -344,4 +344,4 @@ def navigation() -> list[Entry]:
 @register.simple_tag
 def role(user: Any) -> str:
     """Return a user's highest role, or an empty string."""
-    return role_of(user)
+    return role_label(role_of(user))

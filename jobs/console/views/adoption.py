@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -19,6 +20,7 @@ from jobs.console.page import Request, needs, wants_fragment
 from jobs.console.strangers import Stranger
 from jobs.console.views.verbs import MOST_REASON
 from jobs.models import CopyJob, Disk
+from jobs.said import say
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,7 +46,9 @@ def _confirm(request: Request, disk: Disk) -> HttpResponse:
 def _carry_out(request: Request, disk: Disk) -> HttpResponse:
     actor = from_request(request)
     if actor.may(actions.ADOPT_PERMISSION) and _is_another(request, disk):
-        why_not = "The host shows another copy by now. Look again before adopting it."
+        why_not = say(
+            "The host shows another copy by now. Look again before adopting it."
+        )
         return _refused(request, disk, why_not, 409)
     reason = request.POST.get("reason", "").strip()[:MOST_REASON]
     try:
@@ -63,7 +67,9 @@ def _is_another(request: Request, disk: Disk) -> bool:
 
 
 def _done(request: Request, job: CopyJob) -> HttpResponse:
-    messages.success(request, f"The copy was adopted as job {job.pk}.")
+    messages.success(
+        request, _("The copy was adopted as job %(job)s.") % {"job": job.pk}
+    )
     address = reverse("job", args=[job.pk])
     if wants_fragment(request):
         return HttpResponseClientRedirect(address)

@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -21,6 +22,7 @@ from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
+from jobs.said import say
 
 PER_PAGE = 50
 FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
@@ -83,7 +85,10 @@ def export(request: Request, form: str) -> HttpResponse:
         return _no_export(request, " ".join(complaints))
     found = _matching(wanted)
     if found[MOST_EXPORTED : MOST_EXPORTED + 1].exists():
-        words = f"More than {MOST_EXPORTED:,} entries match. Narrow the filter down."
+        words = say(
+            "More than %(most)s entries match. Narrow the filter down.",
+            most=intcomma(MOST_EXPORTED),
+        )
         return _no_export(request, words)
     text = io.StringIO(newline="")
     exports.write(log.entries(found), text, form, _told(wanted))
@@ -103,10 +108,12 @@ def _wanted(request: Request) -> tuple[dict[str, str], list[str]]:
     """Return the filter by name, and what is wrong with it, a sentence each."""
     wanted = {name: _text(request, name) for name in (*FILTERS, *DATES)}
     days = [wanted[name] for name in DATES if wanted[name]]
-    complaints = [f"“{day}” is no date." for day in days if _day(day) is None]
+    complaints: list[str] = [
+        say("“%(day)s” is no date.", day=day) for day in days if _day(day) is None
+    ]
     outcome = wanted["outcome"]
     if outcome and outcome not in AuditEntry.Outcome.values:
-        complaints.append(f"There is no outcome “{outcome}”.")
+        complaints.append(say("There is no outcome “%(outcome)s”.", outcome=outcome))
     return wanted, complaints
 
 

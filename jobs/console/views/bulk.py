@@ -27,13 +27,14 @@ from jobs.console.filters import JobFilter, in_words
 from jobs.console.page import Request, needs
 from jobs.console.views.verbs import MOST_REASON, typed_bandwidth
 from jobs.models import CopyJob
-from jobs.said import localized
+from jobs.said import localized, say
 
-TOO_MANY = (
-    f"At most {MOST_AT_ONCE} jobs at a time. Narrow the filter down, and come back for "
-    "the rest."
+TOO_MANY = say(
+    "At most %(most)d jobs at a time. Narrow the filter "
+    "down, and come back for the rest.",
+    most=MOST_AT_ONCE,
 )
-NOTHING = "No job was selected."
+NOTHING = say("No job was selected.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,7 +63,7 @@ def _confirm(request: Request, act: BulkAct) -> HttpResponse:
         try:
             pks = numbers(",".join(request.GET.getlist("job")), 2 * MOST_AT_ONCE)
         except ValueError:
-            return _nothing(request, act, wanted, "These are no job numbers.")
+            return _nothing(request, act, wanted, say("These are no job numbers."))
     if not pks or len(pks) > MOST_AT_ONCE:
         return _nothing(request, act, wanted, TOO_MANY if pks else NOTHING)
     plan = plan_of(act, _jobs(pks), from_request(request))
@@ -172,7 +173,7 @@ def _checked(
 
 def _left_alone(others: Plan) -> list[Told]:
     """Return those that could not when it was confirmed, with what is so now."""
-    now_able = "It could not when this was confirmed, so it was left alone."
+    now_able = say("It could not when this was confirmed, so it was left alone.")
     return [
         *(Told(one.job, one.why_not) for one in others.unable),
         *(Told(job, now_able) for job in others.able),

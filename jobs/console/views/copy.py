@@ -29,10 +29,10 @@ from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Disk, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import Level
-from jobs.said import localized
+from jobs.said import localized, say
 
 MAY_START = "jobs.start_copyjob"
-DENIED = "Your role does not allow you to start a copy."
+DENIED = say("Your role does not allow you to start a copy.")
 # Domains shown to choose from; typing narrows them.
 CHOICES = 30
 # Buttons that fill a field.

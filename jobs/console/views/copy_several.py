@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from jobs import actions
@@ -37,7 +38,7 @@ def domain_copy(request: Request, pk: int) -> HttpResponse:
     told = request.POST if request.method == "POST" else request.GET
     disks = _disks(domain, told)
     if not disks:
-        messages.error(request, "No disk was selected.")
+        messages.error(request, _("No disk was selected."))
         return redirect("domain", domain.pk)
     form = SeveralForm(told.copy(), pools_of(domain.host))
     if request.method != "POST":

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import (
     require_http_methods,
     require_POST,
@@ -81,7 +82,12 @@ def host(request: Request, pk: int) -> HttpResponse:
 def host_sync(request: Request, pk: int) -> HttpResponse:
     """Ask for the host's inventory; the host's page shows it when it comes."""
     host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
-    return _ask(request, host, actions.sync_host, f"Asked {host} for its inventory.")
+    return _ask(
+        request,
+        host,
+        actions.sync_host,
+        _("Asked %(host)s for its inventory.") % {"host": host},
+    )
 
 
 @require_POST
@@ -89,7 +95,12 @@ def host_sync(request: Request, pk: int) -> HttpResponse:
 def host_test(request: Request, pk: int) -> HttpResponse:
     """Ask a worker to try the connection; the host's page shows the answer."""
     host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
-    return _ask(request, host, actions.test_host, f"Trying to reach {host}.")
+    return _ask(
+        request,
+        host,
+        actions.test_host,
+        _("Trying to reach %(host)s.") % {"host": host},
+    )
 
 
 def _ask(
@@ -118,7 +129,7 @@ def host_add(request: Request) -> HttpResponse:
     default = next((site for site in sites if site.name == "default"), sites.first())
     if default is not None:
         blank.site = default
-    return _edit(request, blank, "Add a host")
+    return _edit(request, blank, _("Add a host"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -126,13 +137,17 @@ def host_add(request: Request) -> HttpResponse:
 def host_edit(request: Request, pk: int) -> HttpResponse:
     """Change a host's name, site or address."""
     host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
-    return _edit(request, host, f"Edit {host}")
+    return _edit(request, host, _("Edit %(host)s") % {"host": host})
 
 
 def _edit(request: Request, host: Host, title: str) -> HttpResponse:
     form = HostForm(request.POST or None, instance=host)
     if request.method == "POST" and form.is_valid() and _saved(request, form):
-        messages.success(request, f"{form.instance} is saved. Asked for its inventory.")
+        messages.success(
+            request,
+            _("%(instance)s is saved. Asked for its inventory.")
+            % {"instance": form.instance},
+        )
         return redirect("host", form.instance.pk)
     return show(
         request,

@@ -23,6 +23,7 @@ from jobs.console.ledger import LeftoverFilter, show_leftovers, total_of
 from jobs.console.page import Request, needs, show, wants_fragment
 from jobs.console.views.verbs import MOST_REASON
 from jobs.models import Host, Leftover
+from jobs.said import localized, say
 
 PER_PAGE = 50
 
@@ -55,12 +56,16 @@ class Act:
     why_not: Callable[[Leftover, Actor], str]
     consequence: Callable[[Leftover], str]
     carry_out: Callable[[Leftover, Actor, str], None]
-    said: str
+    said: Callable[[str], str]
     to_type: Callable[[list[Leftover]], str] = lambda _: ""
 
 
 def _stays(leftover: Leftover) -> str:
-    return f"{leftover.location} stays on {leftover.host_name} as it is."
+    return say(
+        "%(location)s stays on %(host)s as it is.",
+        location=leftover.location,
+        host=leftover.host_name,
+    )
 
 
 ACTS = {
@@ -68,20 +73,24 @@ ACTS = {
     for act in (
         Act(
             name="remove",
-            label="Remove",
+            label=say("Remove"),
             why_not=actions.removal_why_not,
             consequence=actions.removal_consequence,
             carry_out=actions.remove_leftover,
-            said="The removal of {} was asked for.",
+            said=lambda where: say(
+                "The removal of %(location)s was asked for.", location=where
+            ),
             to_type=actions.to_type_for_removals,
         ),
         Act(
             name="withdraw",
-            label="Withdraw the removal",
+            label=say("Withdraw the removal"),
             why_not=actions.withdrawal_why_not,
             consequence=_stays,
             carry_out=actions.withdraw_removal,
-            said="The removal of {} was withdrawn.",
+            said=lambda where: say(
+                "The removal of %(location)s was withdrawn.", location=where
+            ),
         ),
     )
 }
@@ -137,7 +146,7 @@ def _carry_out(request: Request, leftover: Leftover, chosen: Act) -> HttpRespons
         return _refused(request, leftover, chosen, error.text, 403)
     except actions.NotPossible as error:
         return _refused(request, leftover, chosen, error.text, 409)
-    text = chosen.said.format(leftover.location)
+    text = localized(chosen.said(leftover.location))
     if wants_fragment(request):
         detail = {"text": text, "url": ""}
         return trigger_client_event(HttpResponse(status=204), "done", detail)

@@ -24,6 +24,7 @@ from jobs.lifecycle import ACTIVE, State, WhenReady
 from jobs.models import CopyJob, Host, Leftover
 from jobs.models.job import CopyJobQuerySet
 from jobs.processes import Kind, Process, at_work
+from jobs.said import say
 from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
@@ -111,8 +112,10 @@ class Stuck:
         if state == State.REQUESTED:
             return _("Its start time has passed, and no worker has taken it up.")
         if state == State.QUEUED:
-            return "No worker has taken it up."
-        return f"It has been {state.label} for longer than that takes."
+            return say("No worker has taken it up.")
+        return say(
+            "It has been %(state)s for longer than that takes.", state=state.label
+        )
 
     @property
     def since(self) -> datetime:

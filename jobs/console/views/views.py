@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.console.filters import JobFilter
@@ -32,7 +33,11 @@ def _list(request: Request, error: str = "", status: int = 200) -> HttpResponse:
 def _save(request: Request) -> HttpResponse:
     form = NameForm(request.POST)
     if not form.is_valid():
-        return _list(request, f"The view was not saved. Its name: {form.wrong}", 422)
+        return _list(
+            request,
+            _("The view was not saved. Its name: %(wrong)s") % {"wrong": form.wrong},
+            422,
+        )
     wanted, name = (
         JobFilter(QueryDict(request.POST.get("query", ""))),
         form.clean_name(),
@@ -41,9 +46,15 @@ def _save(request: Request) -> HttpResponse:
         new = save(request.user, name, wanted)
     except ValidationError as error:
         text = " ".join(error.messages)
-        return _list(request, f"The view was not saved. {text}", 422)
-    what = "is saved" if new else "was there, and shows this filter from now on"
-    messages.success(request, f"The view “{name}” {what}.")
+        return _list(
+            request, _("The view was not saved. %(text)s") % {"text": text}, 422
+        )
+    saved = (
+        _("The view “%(name)s” is saved.")
+        if new
+        else _("The view “%(name)s” was there, and shows this filter from now on.")
+    )
+    messages.success(request, saved % {"name": name})
     return redirect(wanted.address)
 
 
@@ -54,7 +65,9 @@ def act(request: Request, pk: int, act: str) -> HttpResponse:
     view = get_object_or_404(SavedView, pk=pk, user_id=request.user.pk)
     if act == "delete":
         view.delete()
-        messages.success(request, f"The view “{view.name}” is deleted.")
+        messages.success(
+            request, _("The view “%(view)s” is deleted.") % {"view": view.name}
+        )
         return redirect(back(request, "views"))
     if act != "rename":
         raise Http404(f"There is no act {act} on a view.")
@@ -64,13 +77,24 @@ def act(request: Request, pk: int, act: str) -> HttpResponse:
 def _rename(request: Request, view: SavedView) -> HttpResponse:
     form, old = NameForm(request.POST), view.name
     if not form.is_valid():
-        return _list(request, f"“{old}” keeps its name: {form.wrong}", 422)
+        return _list(
+            request,
+            _("“%(old)s” keeps its name: %(wrong)s")
+            % {"old": old, "wrong": form.wrong},
+            422,
+        )
     view.name = form.clean_name()
     try:
         with transaction.atomic():
             view.save(update_fields=["name"])
     except IntegrityError:
-        words = f"“{old}” keeps its name: you have a view “{view.name}” already."
+        words = _("“%(old)s” keeps its name: you have a view “%(view)s” already.") % {
+            "old": old,
+            "view": view.name,
+        }
         return _list(request, words, 422)
-    messages.success(request, f"“{old}” is called “{view.name}” now.")
+    messages.success(
+        request,
+        _("“%(old)s” is called “%(view)s” now.") % {"old": old, "view": view.name},
+    )
     return redirect(back(request, "views"))
