@@ -99,25 +99,39 @@ def _progress_key(job_pk: int) -> str:
     return f"blockcopy:progress:{job_pk}"
 
 
+# One command for all jobs of a host: to pack one for each takes longer than what Redis
+# does with it.
+_SET_ALL = """
+for at, key in ipairs(KEYS) do
+    redis.call("SET", key, ARGV[at + 1], "EX", ARGV[1])
+end
+"""
+
+
 def store_progress(seen: dict[int, Progress]) -> None:
     """Store what was just read from a host, by job, with a smoothed rate."""
     if not seen:
         return
     before = progress_of(seen)
     now = time.time()
-    with client().pipeline(transaction=False) as pipe:
-        for pk, progress in seen.items():
-            entry = LiveProgress(
-                current=progress.current,
-                end=progress.end,
-                bandwidth=progress.bandwidth,
-                rate=_rate(before.get(pk), progress, now),
-                at=now,
-                rose_at=_rose_at(before.get(pk), progress, now),
-                marks=_marks(before.get(pk), progress, now),
-            )
-            pipe.set(_progress_key(pk), json.dumps(vars(entry)), ex=PROGRESS_TTL)
-        pipe.execute()
+    entries = {
+        _progress_key(pk): json.dumps(vars(_entry(before.get(pk), progress, now)))
+        for pk, progress in seen.items()
+    }
+    store = client().register_script(_SET_ALL)
+    store(keys=list(entries), args=[PROGRESS_TTL, *entries.values()])
+
+
+def _entry(before: LiveProgress | None, progress: Progress, now: float) -> LiveProgress:
+    return LiveProgress(
+        current=progress.current,
+        end=progress.end,
+        bandwidth=progress.bandwidth,
+        rate=_rate(before, progress, now),
+        at=now,
+        rose_at=_rose_at(before, progress, now),
+        marks=_marks(before, progress, now),
+    )
 
 
 def _rose_at(before: LiveProgress | None, progress: Progress, now: float) -> float:

@@ -1,14 +1,16 @@
 """The periodic look at a host: all domains with active jobs at once. In the workers.
 
-States, sources and mirrors come first and settle the jobs; progress, for which each
-guest's QEMU is asked, comes after and is bounded, so that a guest that does not answer
-keeps nothing from the others. A sweep asks the database a constant number of times.
+States, sources and mirrors settle the jobs; progress, for which each guest's QEMU is
+asked, is asked aside and within a bound, so that a guest that does not answer keeps
+nothing from the others. A sweep asks the database a constant number of times.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import structlog
 from django.db import transaction
@@ -43,10 +45,9 @@ Told = Mapping[str, Mapping[str, Progress | None]]
 
 def look_at_host(host: Host) -> None:
     """Settle all active jobs of `host` and keep their progress."""
-    jobs = list(
-        CopyJob.objects.to_look_at().filter(host=host).select_related("host__site")
-    )
+    jobs = list(CopyJob.objects.to_look_at().filter(host=host).for_a_look())
     for job in jobs:
+        job.host = host  # one object, where a join would make one for each
         if job.state == State.REQUESTED:
             schedule.take_up(job)
         if job.state == State.QUEUED:
@@ -55,9 +56,9 @@ def look_at_host(host: Host) -> None:
     if not on_host:
         return
     try:
-        with connect(host) as hypervisor:
-            _settle_all(hypervisor, on_host)
-            _keep_progress(hypervisor, host, on_host)
+        with connect(host) as hypervisor, _asking_aside(host, on_host) as told:
+            _settle_all(hypervisor, on_host, told)
+            _keep_progress(hypervisor, host, on_host, told.result())
     except HypervisorError as error:  # an address that is not allowed any more, too
         note_silence(host, error)
         return
@@ -66,7 +67,31 @@ def look_at_host(host: Host) -> None:
     _ask_for_speed_again(on_host)
 
 
-def _settle_all(hypervisor: Hypervisor, jobs: list[CopyJob]) -> None:
+@contextmanager
+def _asking_aside(host: Host, jobs: list[CopyJob]) -> Iterator[Future[Told]]:
+    """How far the copies among `jobs` are, asked on connections of its own meanwhile.
+
+    Those that only begin to move in this look are asked in the next one.
+    """
+    moving = [job for job in jobs if job.state in MOVING]
+    wanted = {
+        uuid: [job.disk for job in of_domain]
+        for uuid, of_domain in _by_domain(moving).items()
+    }
+    with ThreadPoolExecutor(1, thread_name_prefix="progress") as aside:
+        yield aside.submit(_ask_progress, host, wanted)
+
+
+def _ask_progress(host: Host, wanted: Mapping[str, list[str]]) -> Told:
+    if not wanted:
+        return {}
+    with connect(host) as hypervisor:
+        return hypervisor.progress_many(wanted, PROGRESS_SECONDS)
+
+
+def _settle_all(
+    hypervisor: Hypervisor, jobs: list[CopyJob], asked: Future[Told]
+) -> None:
     calls = Calls(jobs)
     by_domain = _by_domain(jobs)
     unsure = {
@@ -76,7 +101,10 @@ def _settle_all(hypervisor: Hypervisor, jobs: list[CopyJob]) -> None:
     }
     began = timezone.now()
     seen = hypervisor.observe_many(list(by_domain))
-    told: Told = hypervisor.progress_many(unsure, PROGRESS_SECONDS) if unsure else {}
+    told: Told = {}
+    if unsure:
+        wait([asked])  # at most one question waits for a guest
+        told = hypervisor.progress_many(unsure, PROGRESS_SECONDS)
     calls.look_again()
     for uuid, of_domain in by_domain.items():
         observation = _observation(seen.get(uuid))
@@ -136,23 +164,19 @@ def _observation(seen: DomainObservation | HypervisorError | None) -> Observatio
     return seen
 
 
-def _keep_progress(hypervisor: Hypervisor, host: Host, jobs: list[CopyJob]) -> None:
+def _keep_progress(
+    hypervisor: Hypervisor, host: Host, jobs: list[CopyJob], told: Told
+) -> None:
     moving = [job for job in jobs if job.state in MOVING]
-    if not moving:
-        return
-    wanted = {
-        uuid: [job.disk for job in of_domain]
-        for uuid, of_domain in _by_domain(moving).items()
-    }
-    told: Told = hypervisor.progress_many(wanted, PROGRESS_SECONDS)
     seen = {
         job.pk: progress
         for job in moving
         if (progress := told.get(job.domain_uuid, {}).get(job.disk))
     }
+    if not seen:
+        return
     live.store_progress(seen)
-    if seen:
-        live.wake_progress(host.pk, seen)
+    live.wake_progress(host.pk, seen)
     for job in moving:
         if job.pk in seen:
             _note_bandwidth(job, seen[job.pk].bandwidth)

@@ -48,6 +48,10 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
         """Return the jobs that wait for their start time, the next one first."""
         return self.filter(state=State.REQUESTED).order_by("start_at", "id")
 
+    def for_a_look(self) -> CopyJobQuerySet:
+        """Leave what only a job's page shows in the database; some of it is long."""
+        return self.defer("findings", "accepted", "destination_xml")
+
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""
         return self.filter(state=State.MIRRORING, when_ready=WhenReady.WAIT)
