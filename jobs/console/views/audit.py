@@ -22,7 +22,7 @@ from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
-from jobs.said import say
+from jobs.said import joined, say
 
 PER_PAGE = 50
 FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
@@ -82,7 +82,7 @@ def export(request: Request, form: str) -> HttpResponse:
         raise Http404(f"There is no format {form}.")
     wanted, complaints = _wanted(request)
     if complaints:
-        return _no_export(request, " ".join(complaints))
+        return _no_export(request, joined(*complaints))
     found = _matching(wanted)
     if found[MOST_EXPORTED : MOST_EXPORTED + 1].exists():
         words = say(

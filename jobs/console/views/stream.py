@@ -27,6 +27,7 @@ from jobs.console.preferences import preferences_of
 from jobs.lifecycle import ENDED, State
 from jobs.models import Preferences
 from jobs.names import short
+from jobs.said import localized
 
 News = Preferences.News
 
@@ -179,7 +180,7 @@ def told(wake: Wake, news: News) -> dict[str, object]:
     if news == News.WAITING:
         text = _("%(disk)s of %(domain)s: in sync, waits for a decision") % names
     else:
-        words = {**names, "state": State(str(wake["state"])).label}
+        words = {**names, "state": localized(State(str(wake["state"])).label)}
         text = _("%(disk)s of %(domain)s: %(state)s") % words
     return {
         "text": text,
