@@ -16,9 +16,9 @@ AHEAD, ASLEEP = timedelta(minutes=1), 3.0
 
 
 def scheduled(console: Console, parking: Parking) -> tuple[int, datetime]:
-    """A copy that is to start within a minute, and when."""
+    """A copy that is to start within the next two minutes, and when."""
     start_at = (datetime.now(UTC) + AHEAD).replace(second=0, microsecond=0)
-    if start_at - datetime.now(UTC) < timedelta(seconds=10):
+    if start_at - datetime.now(UTC) < timedelta(seconds=25):
         start_at += AHEAD
     guest = parking.free_guests(1)[0]
     told = {"start": "later", "start_time": f"{start_at:%H:%M}", "zone": "UTC"}
