@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode
 
 from jobs.hypervisor.errors import HypervisorError
+from jobs.said import say
 
 TRANSPORTS = ("local", "socket", "ssh", "tls")
 MODES = ("system", "session")
@@ -36,8 +37,8 @@ _FIELDS = {
 class AddressError(HypervisorError, ValueError):
     """An address that is not one; `field` names the wrong part."""
 
-    cause = "The host's address is not valid."
-    remedy = "Correct the host's address."
+    cause = say("The host's address is not valid.")
+    remedy = say("Correct the host's address.")
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message, cause=message)
@@ -75,9 +76,9 @@ class AddressPolicy:
 def validate(address: Address, policy: AddressPolicy) -> None:
     """Raise AddressError unless `address` is well formed and allowed."""
     if address.transport not in TRANSPORTS:
-        raise AddressError("transport", "The transport is unknown.")
+        raise AddressError("transport", say("The transport is unknown."))
     if address.mode not in MODES:
-        raise AddressError("mode", "The mode must be system or session.")
+        raise AddressError("mode", say("The mode must be system or session."))
     _refuse_unused_fields(address)
     if address.transport == "socket":
         _allowed_socket(address.socket, policy)
@@ -85,7 +86,9 @@ def validate(address: Address, policy: AddressPolicy) -> None:
         _check_host_name(address.host_name)
         _check_port(address.port)
     if address.user and not _USER.fullmatch(address.user):
-        raise AddressError("user", "The user name contains characters it cannot have.")
+        raise AddressError(
+            "user", say("The user name contains characters it cannot have.")
+        )
 
 
 def uri(address: Address, policy: AddressPolicy) -> str:
@@ -135,42 +138,48 @@ def _refuse_unused_fields(address: Address) -> None:
         given = getattr(address, field) not in ("", None)
         if given and field not in _FIELDS[address.transport]:
             raise AddressError(
-                field, f"The transport {address.transport} does not use this field."
+                field,
+                say(
+                    "The transport %(transport)s does not use this field.",
+                    transport=address.transport,
+                ),
             )
 
 
 def _check_host_name(name: str) -> None:
     if not name:
-        raise AddressError("host_name", "The host name is missing.")
+        raise AddressError("host_name", say("The host name is missing."))
     if ":" in name:
         _check_ipv6(name)
     elif len(name) > 253 or not _HOST_NAME.fullmatch(name):
-        raise AddressError("host_name", "This is not a host name.")
+        raise AddressError("host_name", say("This is not a host name."))
 
 
 def _check_ipv6(name: str) -> None:
     try:
         scope = ipaddress.IPv6Address(name).scope_id
     except ValueError:
-        raise AddressError("host_name", "This is not a host name.") from None
+        raise AddressError("host_name", say("This is not a host name.")) from None
     if scope is not None:
-        raise AddressError("host_name", "An address with a zone cannot be used.")
+        raise AddressError("host_name", say("An address with a zone cannot be used."))
 
 
 def _check_port(port: int | None) -> None:
     if port is not None and (type(port) is not int or not 1 <= port <= 65535):
-        raise AddressError("port", "The port must be a number from 1 to 65535.")
+        raise AddressError("port", say("The port must be a number from 1 to 65535."))
 
 
 def _allowed_socket(path: str, policy: AddressPolicy) -> str:
     """The socket's real path, `..` and links resolved, inside an allowed directory."""
     if not path.startswith("/") or not path.isprintable():
-        raise AddressError("socket", "The socket must be an absolute path.")
+        raise AddressError("socket", say("The socket must be an absolute path."))
     real = os.path.realpath(path)
     if not any(_is_below(real, prefix) for prefix in policy.socket_prefixes):
-        raise AddressError("socket", "The server's settings do not allow this socket.")
+        raise AddressError(
+            "socket", say("The server's settings do not allow this socket.")
+        )
     if len(os.fsencode(real)) > SOCKET_PATH_MAX:
-        raise AddressError("socket", "The socket's path is longer than 107 bytes.")
+        raise AddressError("socket", say("The socket's path is longer than 107 bytes."))
     return real
 
 

@@ -18,6 +18,7 @@ from jobs.hypervisor.errors import (
     NoAnswer,
 )
 from jobs.hypervisor.link import Link
+from jobs.said import say
 
 Call = Callable[[libvirt.virConnect], int]
 
@@ -78,7 +79,7 @@ def _require_awake(domain: libvirt.virDomain) -> None:
     Its run is not over: what is frozen in it is still to be thawed.
     """
     if domain.isActive() and domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
-        raise AgentUnavailable("The guest is paused, and its agent with it.")
+        raise AgentUnavailable(say("The guest is paused, and its agent with it."))
 
 
 def _require_agent(domain: libvirt.virDomain) -> None:

@@ -37,6 +37,7 @@ from jobs.hypervisor.options import (
 from jobs.hypervisor.records import CopyOptions, HostFacts, Identity, Mirror, Started
 from jobs.hypervisor.translation import options_translated
 from jobs.hypervisor.versions import require_support
+from jobs.said import say
 
 # libvirt itself gives up (68) when the domain is taken for 30 s.
 CHANGE_SECONDS = 35.0
@@ -63,7 +64,7 @@ def start(
     sent = options_for(destination, options)
     began = time.monotonic()
     if destination.source_type == "volume":
-        raise DestinationError("path", "The volume has no path: create it first.")
+        raise DestinationError("path", say("The volume has no path: create it first."))
 
     def call(connection: libvirt.virConnect) -> Started:
         require_support(options, _versions(connection))
@@ -87,8 +88,10 @@ def start(
 def _too_late() -> HypervisorError:
     return Refused(
         f"The host took more than {SEND_SECONDS:g} s before it could be asked.",
-        cause="The host was too slow to get ready for the start; it was not asked to.",
-        remedy="Copy again when the host is less busy.",
+        cause=say(
+            "The host was too slow to get ready for the start; it was not asked to."
+        ),
+        remedy=say("Copy again when the host is less busy."),
     )
 
 
@@ -107,8 +110,8 @@ def _no_device(error: HypervisorError) -> DestinationUnusable:
     return DestinationUnusable(
         error.text,
         code=error.code,
-        cause="The destination is not a block device.",
-        remedy="Say file instead of device, or name a device.",
+        cause=say("The destination is not a block device."),
+        remedy=say("Say file instead of device, or name a device."),
     )
 
 

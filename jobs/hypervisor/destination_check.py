@@ -13,6 +13,7 @@ from jobs.hypervisor.destination import (
 )
 from jobs.hypervisor.destination_names import NAME_MAX, check_name, check_secret
 from jobs.hypervisor.destination_network import check_network
+from jobs.said import say
 
 PATH_MAX = 4095
 SECTOR = 512
@@ -36,10 +37,10 @@ _OPTIONAL = (
     *(*_COMMON, *_SLICE),
 )
 _KIND_TEXT = {
-    "file": "A file",
-    "block": "A device",
-    "volume": "A storage volume",
-    "network": "A network destination",
+    "file": say("A file"),
+    "block": say("A device"),
+    "volume": say("A storage volume"),
+    "network": say("A network destination"),
 }
 
 
@@ -56,11 +57,13 @@ def _check(destination: Destination, depth: int) -> None:
     if destination.kind not in KINDS:
         raise DestinationError(
             "kind",
-            "The destination must be a file, a device, a storage volume or a network "
-            "destination.",
+            say(
+                "The destination must be a file, a device, a storage volume or "
+                "a network destination."
+            ),
         )
     if destination.format not in FORMATS:
-        raise DestinationError("format", "The format must be raw or qcow2.")
+        raise DestinationError("format", say("The format must be raw or qcow2."))
     _refuse_unused_fields(destination)
     _PLACES[destination.kind](destination)
     if destination.encryption is not None:
@@ -77,8 +80,12 @@ def _refuse_unused_fields(destination: Destination) -> None:
         if getattr(destination, field) and field not in used:
             raise DestinationError(
                 field,
-                f"{_KIND_TEXT[destination.kind]} has no {field.replace('_', ' ')}: "
-                "leave it away, or choose another kind of destination.",
+                say(
+                    "%(kind)s has no %(field)s: leave it away, or choose "
+                    "another kind of destination.",
+                    kind=_KIND_TEXT[destination.kind],
+                    field=field.replace("_", " "),
+                ),
             )
 
 
@@ -88,22 +95,23 @@ def _refuse_unused_fields(destination: Destination) -> None:
 def _check_path(destination: Destination) -> None:
     path = destination.path
     if not path:
-        raise DestinationError("path", "The destination has no path: write it.")
+        raise DestinationError("path", say("The destination has no path: write it."))
     if not path.startswith("/"):
         raise DestinationError(
-            "path", "The destination must be an absolute path: begin it with “/”."
+            "path", say("The destination must be an absolute path: begin it with “/”.")
         )
     if not path.isprintable():
         raise DestinationError(
-            "path", "The path contains control characters: remove them."
+            "path", say("The path contains control characters: remove them.")
         )
     if path == "/":
         raise DestinationError(
-            "path", "The destination must be a file or a device: add its name."
+            "path", say("The destination must be a file or a device: add its name.")
         )
     if path != posixpath.normpath(path) or path.startswith("//"):
         raise DestinationError(
-            "path", "The path must be written without “..”, “.”, “//” and a last “/”."
+            "path",
+            say("The path must be written without “..”, “.”, “//” and a last “/”."),
         )
     _check_lengths(path)
 
@@ -113,21 +121,34 @@ def _check_lengths(path: str) -> None:
     if max(map(len, names)) > NAME_MAX or sum(map(len, names)) > PATH_MAX - len(names):
         raise DestinationError(
             "path",
-            f"The path is too long: use at most {NAME_MAX} bytes for each name and "
-            f"{PATH_MAX} for all.",
+            say(
+                "The path is too long: use at most %(name_max)s bytes for each "
+                "name and %(path_max)s for all.",
+                name_max=NAME_MAX,
+                path_max=PATH_MAX,
+            ),
         )
 
 
 def _check_volume(destination: Destination) -> None:
-    for field, what in (("pool", "pool"), ("volume", "volume")):
+    names = (("pool", say("name of the pool")), ("volume", say("name of the volume")))
+    for field, what in names:
         name = getattr(destination, field)
         if not name:
-            raise DestinationError(field, f"The {what} is missing: name it.")
-        check_name(field, name, f"name of the {what}")
+            raise DestinationError(
+                field,
+                say("The pool is missing: name it.")
+                if field == "pool"
+                else say("The volume is missing: name it."),
+            )
+        check_name(field, name, what)
         if "/" in name or name in (".", ".."):
             raise DestinationError(
                 field,
-                f"The name of the {what} must be one name without “/”, not a path.",
+                say(
+                    "The %(what)s must be one name without “/”, not a path.",
+                    what=what,
+                ),
             )
     if destination.path:
         _check_path(destination)
@@ -150,15 +171,21 @@ def _check_slice(destination: Destination) -> None:
         if type(value) is not int or not 0 <= value <= LARGEST_NUMBER or value % SECTOR:
             raise DestinationError(
                 field,
-                f"The slice's {field[6:]} must be a whole number of bytes, a multiple "
-                f"of {SECTOR}.",
+                say(
+                    "The slice's %(field)s must be a whole number of bytes, a "
+                    "multiple of %(sector)s.",
+                    field=field[6:],
+                    sector=SECTOR,
+                ),
             )
     if destination.slice_offset and not destination.slice_size:
         raise DestinationError(
-            "slice_size", "A slice that begins later needs a size: write it."
+            "slice_size", say("A slice that begins later needs a size: write it.")
         )
     if destination.slice_offset + destination.slice_size > LARGEST_NUMBER:
-        raise DestinationError("slice_size", "The slice is too large: make it smaller.")
+        raise DestinationError(
+            "slice_size", say("The slice is too large: make it smaller.")
+        )
 
 
 def _check_qcow2_only(destination: Destination) -> None:
@@ -166,17 +193,18 @@ def _check_qcow2_only(destination: Destination) -> None:
     if type(cache) is not int or not 0 <= cache <= LARGEST_NUMBER:
         raise DestinationError(
             "metadata_cache",
-            "The metadata cache must be a whole number of bytes, 0 to 2⁶³ - 1.",
+            say("The metadata cache must be a whole number of bytes, 0 to 2⁶³ - 1."),
         )
     if destination.format == "qcow2":
         return
     if cache:
         raise DestinationError(
-            "metadata_cache", "Only qcow2 has a metadata cache: leave it away."
+            "metadata_cache", say("Only qcow2 has a metadata cache: leave it away.")
         )
     if destination.backing is not None:
         raise DestinationError(
-            "backing", "Only qcow2 has a backing file: leave it away, or choose qcow2."
+            "backing",
+            say("Only qcow2 has a backing file: leave it away, or choose qcow2."),
         )
 
 
@@ -184,15 +212,22 @@ def _check_backing(backing: Destination, depth: int) -> None:
     if not depth:
         raise DestinationError(
             "backing",
-            f"The backing chain is too long: declare at most {LONGEST_BACKING} files.",
+            say(
+                "The backing chain is too long: declare at most "
+                "%(longest_backing)s files.",
+                longest_backing=LONGEST_BACKING,
+            ),
         )
     if backing.kind == "volume":
         raise DestinationError(
-            "backing", "A backing file is named by its path: write the volume's path."
+            "backing",
+            say("A backing file is named by its path: write the volume's path."),
         )
     try:
         _check(backing, depth - 1)
     except DestinationError as error:
         if error.field == "backing":
             raise
-        raise DestinationError("backing", f"Backing file: {error.cause}") from error
+        raise DestinationError(
+            "backing", say("Backing file: %(cause)s", cause=error.cause)
+        ) from error

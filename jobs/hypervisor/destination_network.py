@@ -14,6 +14,7 @@ from jobs.hypervisor.destination import (
     Server,
 )
 from jobs.hypervisor.destination_names import check_name, check_secret
+from jobs.said import say
 
 SOCKET_PATH_MAX = 107  # sun_path in unix(7)
 EXPORT_MAX = 4096  # the NBD protocol's longest string
@@ -33,7 +34,7 @@ def check_network(destination: Destination) -> None:
     protocol = destination.protocol
     if protocol not in PROTOCOLS:
         raise DestinationError(
-            "protocol", "The protocol must be nbd, rbd, iscsi or gluster."
+            "protocol", say("The protocol must be nbd, rbd, iscsi or gluster.")
         )
     check_name("name", destination.name, "name", EXPORT_MAX)
     if protocol in _NAMES:
@@ -46,10 +47,12 @@ def check_network(destination: Destination) -> None:
 def _check_image(name: str) -> None:
     pool, slash, image = name.partition("/")
     if not slash or not pool or not image or "/" in image:
-        raise DestinationError("name", "Write the pool and the image as pool/image.")
+        raise DestinationError(
+            "name", say("Write the pool and the image as pool/image.")
+        )
     if "@" in name:
         raise DestinationError(
-            "name", "A snapshot cannot be written to: name the image without “@”."
+            "name", say("A snapshot cannot be written to: name the image without “@”.")
         )
 
 
@@ -58,12 +61,18 @@ def _check_target(name: str) -> None:
     if not _ISCSI_NAME.fullmatch(target) or len(target.encode()) > IQN_MAX:
         raise DestinationError(
             "name",
-            "Write the target's iSCSI name and the LUN as "
-            "iqn.2024-01.org.example:storage/1.",
+            say(
+                "Write the target's iSCSI name and the LUN as "
+                "iqn.2024-01.org.example:storage/1."
+            ),
         )
     if not re.fullmatch(r"0|[1-9][0-9]{0,4}", lun) or int(lun) > LUN_MAX:
         raise DestinationError(
-            "name", f"Add the LUN to the target's name: “/” and 0 to {LUN_MAX}."
+            "name",
+            say(
+                "Add the LUN to the target's name: “/” and 0 to %(lun_max)s.",
+                lun_max=LUN_MAX,
+            ),
         )
 
 
@@ -71,11 +80,12 @@ def _check_gluster(name: str) -> None:
     volume, slash, path = name.partition("/")
     if not slash or not volume or not path:
         raise DestinationError(
-            "name", "Write the volume and the image's path in it as volume/path."
+            "name", say("Write the volume and the image's path in it as volume/path.")
         )
     if name != posixpath.normpath(name) or volume in (".", ".."):
         raise DestinationError(
-            "name", "The name must be written without “..”, “.”, “//” and a last “/”."
+            "name",
+            say("The name must be written without “..”, “.”, “//” and a last “/”."),
         )
 
 
@@ -89,13 +99,16 @@ _NAMES: dict[str, Callable[[str], None]] = {
 def _check_servers(destination: Destination) -> None:
     servers, protocol = destination.servers, destination.protocol
     if not servers:
-        what = "a monitor" if protocol == "rbd" else "a server"
+        what = say("a monitor") if protocol == "rbd" else say("a server")
         raise DestinationError(
-            "servers", f"The destination has no server: name {what}."
+            "servers", say("The destination has no server: name %(what)s.", what=what)
         )
     if len(servers) > 1 and protocol in ("nbd", "iscsi"):
         raise DestinationError(
-            "servers", f"{protocol} has one server: leave the others away."
+            "servers",
+            say(
+                "%(protocol)s has one server: leave the others away.", protocol=protocol
+            ),
         )
     for server in servers:
         if server.socket:
@@ -104,40 +117,47 @@ def _check_servers(destination: Destination) -> None:
             _check_host_name(server.name)
         _check_port(server.port)
     if len(set(servers)) != len(servers):
-        raise DestinationError("servers", "A server is there twice: name it once.")
+        raise DestinationError("servers", say("A server is there twice: name it once."))
 
 
 def _check_socket(destination: Destination, server: Server) -> None:
     if destination.protocol not in ("nbd", "gluster"):
         raise DestinationError(
             "servers",
-            f"{destination.protocol} knows no Unix sockets: name a host instead.",
+            say(
+                "%(protocol)s knows no Unix sockets: name a host instead.",
+                protocol=destination.protocol,
+            ),
         )
     if server.name or server.port is not None:
         raise DestinationError(
-            "servers", "A server is a host or a Unix socket: leave one of them away."
+            "servers",
+            say("A server is a host or a Unix socket: leave one of them away."),
         )
     path = server.socket
     if not path.startswith("/") or path != posixpath.normpath(path):
         raise DestinationError(
             "servers",
-            "The socket must be an absolute path without “..”, “.” and “//”.",
+            say("The socket must be an absolute path without “..”, “.” and “//”."),
         )
-    check_name("servers", path, "socket's path", SOCKET_PATH_MAX)
+    check_name("servers", path, say("socket's path"), SOCKET_PATH_MAX)
 
 
 def _check_host_name(name: str) -> None:
     if not name:
         raise DestinationError(
-            "servers", "A server has no name: write a host name or an address."
+            "servers", say("A server has no name: write a host name or an address.")
         )
     if ":" in name:
         _check_ipv6(name)
     elif not _is_ipv4(name) and (len(name) > 253 or not _HOST_NAME.fullmatch(name)):
         raise DestinationError(
             "servers",
-            f"{name[:60]!a} is no host name: write a name such as storage.example.org "
-            "or an address.",
+            say(
+                "%(name)s is no host name: write a name such as "
+                "storage.example.org or an address.",
+                name=ascii(name[:60]),
+            ),
         )
 
 
@@ -151,8 +171,11 @@ def _check_ipv6(name: str) -> None:
     if percent and not _ZONE.fullmatch(zone):
         raise DestinationError(
             "servers",
-            f"{name[:60]!a} is no IPv6 address: write it as 2001:db8::1, without "
-            "brackets, and the port on its own.",
+            say(
+                "%(name)s is no IPv6 address: write it as 2001:db8::1, without "
+                "brackets, and the port on its own.",
+                name=ascii(name[:60]),
+            ),
         )
 
 
@@ -166,7 +189,9 @@ def _is_ipv4(name: str) -> bool:
 
 def _check_port(port: int | None) -> None:
     if port is not None and (type(port) is not int or not 1 <= port <= 65535):
-        raise DestinationError("servers", "The port must be a number from 1 to 65535.")
+        raise DestinationError(
+            "servers", say("The port must be a number from 1 to 65535.")
+        )
 
 
 def _check_tls(destination: Destination) -> None:
@@ -174,13 +199,19 @@ def _check_tls(destination: Destination) -> None:
         return
     if destination.protocol != "nbd":
         raise DestinationError(
-            "tls", f"{destination.protocol} has no TLS here: switch it off."
+            "tls",
+            say(
+                "%(protocol)s has no TLS here: switch it off.",
+                protocol=destination.protocol,
+            ),
         )
     if any(server.socket for server in destination.servers):
         raise DestinationError(
             "tls",
-            "TLS checks a host's name, which a Unix socket has not: switch it off, or "
-            "name a host.",
+            say(
+                "TLS checks a host's name, which a Unix socket has not: switch "
+                "it off, or name a host."
+            ),
         )
 
 
@@ -191,11 +222,18 @@ def _check_auth(destination: Destination) -> None:
     if destination.protocol not in ("rbd", "iscsi"):
         raise DestinationError(
             "user" if user else "auth",
-            f"{destination.protocol} knows no users: leave user and secret away.",
+            say(
+                "%(protocol)s knows no users: leave user and secret away.",
+                protocol=destination.protocol,
+            ),
         )
     if not user:
-        raise DestinationError("user", "The secret needs a user: name the user too.")
+        raise DestinationError(
+            "user", say("The secret needs a user: name the user too.")
+        )
     if auth is None:
-        raise DestinationError("auth", "The user needs a secret: name the secret too.")
-    check_name("user", user, "user's name")
+        raise DestinationError(
+            "auth", say("The user needs a secret: name the secret too.")
+        )
+    check_name("user", user, say("user's name"))
     check_secret("auth", auth)

@@ -22,6 +22,7 @@ from jobs.hypervisor.destination import (
 from jobs.hypervisor.destination_check import check
 from jobs.hypervisor.destination_xml import AUTH_TYPE, PATH_ATTRIBUTE
 from jobs.hypervisor.strict_xml import Node, parse, whole_number, wrong
+from jobs.said import say
 
 # libvirt's scaled integers (virScaleInteger), for sizes that a cache can have.
 _UNITS = {
@@ -40,7 +41,7 @@ def from_xml(text: str) -> Destination:
     """
     disk = parse(text)
     if disk.tag != "disk":
-        raise wrong(f"The XML must be one <disk>, not <{disk.tag}>.")
+        raise wrong(say("The XML must be one <disk>, not <%(tag)s>.", tag=disk.tag))
     destination = _image(disk, disk.one_of("type", _KINDS, "file"), disk.only("driver"))
     try:
         check(destination)
@@ -77,8 +78,12 @@ def _format(driver: Node | None, parent: str) -> dict[str, Any]:
     if driver is None:
         tag = "driver" if parent == "disk" else "format"
         raise wrong(
-            f"<{parent}> has no <{tag}>: add <{tag} type='qcow2'/> or <{tag} "
-            "type='raw'/>, so that the format is never guessed."
+            say(
+                "<%(parent)s> has no <%(tag)s>: add <%(tag)s type='qcow2'/> or "
+                "<%(tag)s type='raw'/>, so that the format is never guessed.",
+                parent=parent,
+                tag=tag,
+            )
         )
     format_ = driver.one_of("type", ("raw", "qcow2"))
     cache = driver.only("metadata_cache")
@@ -95,7 +100,7 @@ def _cache(node: Node | None) -> int:
     value = whole_number(size.text(), "<max_size>") * unit
     size.end()
     if not value:
-        raise wrong("<max_size> must be more than 0.")
+        raise wrong(say("<max_size> must be more than 0."))
     return value
 
 
@@ -104,8 +109,12 @@ def _path(kind: str, node: Node) -> dict[str, Any]:
     path = node.attribute(attribute)
     if not path:
         raise wrong(
-            f"<source> of a destination of the type {kind} names no place: write it "
-            f"into the attribute “{attribute}”."
+            say(
+                "<source> of a destination of the type %(kind)s names no place: "
+                "write it into the attribute “%(attribute)s”.",
+                kind=kind,
+                attribute=attribute,
+            )
         )
     return {"path": path}
 
@@ -141,8 +150,10 @@ def _server(node: Node) -> Server:
     node.end()
     if (transport == "unix") != bool(server.socket):
         raise wrong(
-            "A <host> of the transport unix has a “socket”, and only such a one: "
-            "write both or neither."
+            say(
+                "A <host> of the transport unix has a “socket”, and only such a "
+                "one: write both or neither."
+            )
         )
     return server
 
@@ -151,7 +162,9 @@ def _auth(node: Node | None, protocol: str) -> dict[str, Any]:
     if node is None:
         return {}
     if protocol not in AUTH_TYPE:
-        raise wrong(f"<auth> cannot be used for {protocol}: remove it.")
+        raise wrong(
+            say("<auth> cannot be used for %(protocol)s: remove it.", protocol=protocol)
+        )
     user = node.attribute("username")
     secret = _secret(node.need("secret"), AUTH_TYPE[protocol])
     node.end()
@@ -191,5 +204,7 @@ def _slice(node: Node | None) -> dict[str, Any]:
     offset, size = part.number("offset"), part.number("size")
     part.end()
     if offset is None or not size:
-        raise wrong("<slice> needs an “offset” and a “size”: write both, in bytes.")
+        raise wrong(
+            say("<slice> needs an “offset” and a “size”: write both, in bytes.")
+        )
     return {"slice_offset": offset, "slice_size": size}

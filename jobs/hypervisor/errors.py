@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jobs.said import say
+
 
 class HypervisorError(Exception):
     """Something that a host refused or could not do.
@@ -11,8 +13,8 @@ class HypervisorError(Exception):
     can do. `retryable` says that the same call may well succeed later by itself.
     """
 
-    cause = "The host refused the request."
-    remedy = "Read libvirt's message; it names the reason."
+    cause: str = say("The host refused the request.")
+    remedy: str = say("Read libvirt's message; it names the reason.")
     retryable = False
 
     def __init__(
@@ -43,10 +45,10 @@ class HypervisorError(Exception):
 class HostUnreachable(HypervisorError):
     """No connection, or one that broke; what was asked may have happened or not."""
 
-    cause = "The host does not answer."
-    remedy = (
-        "Check that the machine is up, that its libvirt daemon runs and that the "
-        "console may reach it; the console keeps trying."
+    cause = say("The host does not answer.")
+    remedy = say(
+        "Check that the machine is up, that its libvirt daemon runs and "
+        "that the console may reach it; the console keeps trying."
     )
     retryable = True
 
@@ -54,10 +56,10 @@ class HostUnreachable(HypervisorError):
 class HostBusy(HypervisorError):
     """Another call holds the domain (68), or its QEMU does not answer."""
 
-    cause = "The guest's QEMU process is busy or stuck and did not answer in time."
-    remedy = (
-        "Wait and try again; if it stays so, look at the guest and at the storage "
-        "of its disks and destinations."
+    cause = say("The guest's QEMU process is busy or stuck and did not answer in time.")
+    remedy = say(
+        "Wait and try again; if it stays so, look at the guest and at "
+        "the storage of its disks and destinations."
     )
     retryable = True
 
@@ -65,115 +67,121 @@ class HostBusy(HypervisorError):
 class NoAnswer(HostBusy):
     """We stopped waiting. The call is still under way and may yet take effect."""
 
-    cause = "The host took the request but has not answered it yet."
+    cause = say("The host took the request but has not answered it yet.")
 
 
 class DomainNotFound(HypervisorError):
     """The host knows no such domain (42); a transient one is gone when it stops."""
 
-    cause = "The host has no such domain."
-    remedy = "Read the host's inventory again; the domain may have been removed."
+    cause = say("The host has no such domain.")
+    remedy = say("Read the host's inventory again; the domain may have been removed.")
 
 
 class DomainNotRunning(HypervisorError):
     """Only a running domain has block jobs (55)."""
 
-    cause = "The domain is not running."
-    remedy = (
-        "Start the domain first; the disk of a domain that is off can be copied as a "
-        "file."
+    cause = say("The domain is not running.")
+    remedy = say(
+        "Start the domain first; the disk of a domain that is off can "
+        "be copied as a file."
     )
 
 
 class DiskNotFound(HypervisorError):
     """The domain has no disk with that target (8)."""
 
-    cause = "The domain has no such disk."
-    remedy = "Read the host's inventory again and choose one of the domain's disks."
+    cause = say("The domain has no such disk.")
+    remedy = say(
+        "Read the host's inventory again and choose one of the domain's disks."
+    )
 
 
 class JobActive(HypervisorError):
     """The disk has a block job already (83)."""
 
-    cause = "Another block job is active on this disk."
-    remedy = "Wait for that job to end, or end it first."
+    cause = say("Another block job is active on this disk.")
+    remedy = say("Wait for that job to end, or end it first.")
     retryable = True
 
 
 class NotReady(HypervisorError):
     """A pivot before the mirror is ready (83); the job goes on unharmed."""
 
-    cause = "The copy is not mirroring yet."
-    remedy = "Wait until the copy is ready, then pivot."
+    cause = say("The copy is not mirroring yet.")
+    remedy = say("Wait until the copy is ready, then pivot.")
     retryable = True
 
 
 class NoJob(HypervisorError):
     """The disk has no block job (8); says nothing about how the last one ended."""
 
-    cause = "The disk has no active block job."
-    remedy = "Look at the domain's live source to see how the job ended."
+    cause = say("The disk has no active block job.")
+    remedy = say("Look at the domain's live source to see how the job ended.")
 
 
 class StillEnding(HypervisorError):
     """The block job is being ended already (55)."""
 
-    cause = "The block job on this disk is just being ended."
-    remedy = "Wait a moment and look again."
+    cause = say("The block job on this disk is just being ended.")
+    remedy = say("Wait a moment and look again.")
     retryable = True
 
 
 class DestinationExists(HypervisorError):
     """A file with content is at the destination (67)."""
 
-    cause = "There is a file at the destination already."
-    remedy = "Choose another path, remove the file, or allow it to be reused."
+    cause = say("There is a file at the destination already.")
+    remedy = say("Choose another path, remove the file, or allow it to be reused.")
 
 
 class DestinationUnusable(HypervisorError):
     """The destination cannot be created or opened (missing directory, rights, …)."""
 
-    cause = "The destination cannot be used."
-    remedy = "Check the path, its directory and the rights on the host."
+    cause = say("The destination cannot be used.")
+    remedy = say("Check the path, its directory and the rights on the host.")
 
 
 class KeyNotTimed(DestinationUnusable):
     """QEMU could not measure how long a key takes to derive; see `keys`."""
 
-    cause = "The host was too busy to prepare the encryption of the destination."
-    remedy = "Try again, when the host is less busy."
+    cause = say("The host was too busy to prepare the encryption of the destination.")
+    remedy = say("Try again, when the host is less busy.")
     retryable = True
 
 
 class DestinationUnsound(HypervisorError):
     """What lies at the destination is not what was mirrored to; nothing was asked."""
 
-    cause = "The destination is not what was copied to any more."
-    remedy = (
-        "Do not pivot: cancel and copy again to a new destination. The guest is "
-        "unharmed as long as it mirrors."
+    cause = say("The destination is not what was copied to any more.")
+    remedy = say(
+        "Do not pivot: cancel and copy again to a new destination. The "
+        "guest is unharmed as long as it mirrors."
     )
 
 
 class PivotFailed(HypervisorError):
     """The destination failed while pivoting (9); the guest stays on its source."""
 
-    cause = "The destination failed during the pivot; the guest runs on its source."
-    remedy = "Check the destination's storage, then copy again to a new destination."
+    cause = say(
+        "The destination failed during the pivot; the guest runs on its source."
+    )
+    remedy = say(
+        "Check the destination's storage, then copy again to a new destination."
+    )
 
 
 class IdentityMismatch(HypervisorError):
     """The copy on the host is not the one that was meant; nothing was touched."""
 
-    cause = "The copy on the host is not the one that was started."
-    remedy = "Look at what the host shows now; someone else may have changed it."
+    cause = say("The copy on the host is not the one that was started.")
+    remedy = say("Look at what the host shows now; someone else may have changed it.")
 
 
 class InvalidOption(HypervisorError):
     """An option has a value that it cannot have. `field` names it where known."""
 
-    cause = "An option of the copy has an impossible value."
-    remedy = "Correct the value."
+    cause = say("An option of the copy has an impossible value.")
+    remedy = say("Correct the value.")
 
     field = ""
 
@@ -188,10 +196,10 @@ class InvalidOption(HypervisorError):
 class AgentUnavailable(HypervisorError):
     """The guest has no agent, or it does not answer (86, 74); nothing was frozen."""
 
-    cause = "No guest agent answers in the guest."
-    remedy = (
-        "Install qemu-guest-agent in the guest, and give the domain its channel "
-        "(org.qemu.guest_agent.0)."
+    cause = say("No guest agent answers in the guest.")
+    remedy = say(
+        "Install qemu-guest-agent in the guest, and give the domain its "
+        "channel (org.qemu.guest_agent.0)."
     )
 
 

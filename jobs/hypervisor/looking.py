@@ -31,6 +31,7 @@ from jobs.hypervisor.volumes import (
     plain,
     without_dots,
 )
+from jobs.said import say
 
 T = TypeVar("T")
 
@@ -152,14 +153,16 @@ class Look:
         """
         seconds = min(QUESTION_SECONDS, self._end - time.monotonic())
         if seconds <= 0:
-            raise NoAnswer("There was no time left to look.")
+            raise NoAnswer(say("There was no time left to look."))
         return self.link.ask(seconds, call, about=about)
 
     # --- Images --------------------------------------------------------------------
 
     def _find(self, location: str) -> ImageFacts:
         if not location.startswith("/"):
-            self.note(f"What {location} is can't be looked up.")
+            self.note(
+                say("What %(location)s is can't be looked up.", location=location)
+            )
             return ImageFacts(location, None, "network")
         if _never_opened(location):
             return self._device(location)
@@ -193,7 +196,12 @@ class Look:
         for device in self._node_devices():
             if location in (names := device_names(device)):
                 return device_facts(location, names[0], device)
-        self.note(f"Nothing on the host tells about the device {location}.")
+        self.note(
+            say(
+                "Nothing on the host tells about the device %(location)s.",
+                location=location,
+            )
+        )
         return ImageFacts(location, None)
 
     def _node_devices(self) -> list[Element]:
@@ -221,7 +229,13 @@ class Look:
         except HostUnreachable:
             raise
         except HypervisorError as error:
-            self.note(f"{location} could not be looked up: {error.text}")
+            self.note(
+                say(
+                    "%(location)s could not be looked up: %(error)s",
+                    location=location,
+                    error=error.text,
+                )
+            )
             return ImageFacts(location, None)
         if volume is None:
             return ImageFacts(location, False)
@@ -240,7 +254,12 @@ class Look:
         except HostUnreachable:
             raise
         except HypervisorError as error:
-            self.note(f"The host's storage pools could not be read: {error.text}")
+            self.note(
+                say(
+                    "The host's storage pools could not be read: %(error)s",
+                    error=error.text,
+                )
+            )
             return []
         stale = [pool.name for pool in found if transient.is_stale(pool.name)]
         transient.destroy(self.link, stale)
@@ -251,9 +270,11 @@ class Look:
             if pool.active and pool.kind in FILE_POOLS and _covers(pool, path):
                 return self._through(path, pool.name, own=False)
         if not self.transient_pools:
-            return Folder(path, None, f"No storage pool covers {path}.")
+            return Folder(
+                path, None, say("No storage pool covers %(path)s.", path=path)
+            )
         if _never_opened(path):
-            return Folder(path, None, f"{path} is never looked into.")
+            return Folder(path, None, say("%(path)s is never looked into.", path=path))
         return self._transient(path)
 
     def _transient(self, path: str) -> Folder:
@@ -275,7 +296,8 @@ class Look:
                     continue  # another worker has said it in just this way
                 return _no_folder(path, error)
             return self._through(path, name, own=True)
-        return Folder(path, None, f"Others are looking into {path} at the moment.")
+        busy = say("Others are looking into %(path)s at the moment.", path=path)
+        return Folder(path, None, busy)
 
     def _through(self, path: str, name: str, *, own: bool) -> Folder:
         def read(connection: libvirt.virConnect) -> tuple[PoolFacts, Element, str]:
@@ -294,7 +316,14 @@ class Look:
         if trouble and self.transient_pools and not own:
             return self._transient(path)  # it is building a volume, maybe for minutes
         if trouble:
-            self.note(f"Pool {name} tells what it last knew of {path}: {trouble}")
+            self.note(
+                say(
+                    "Pool %(name)s tells what it last knew of %(path)s: %(trouble)s",
+                    name=name,
+                    path=path,
+                    trouble=trouble,
+                )
+            )
         owner, mode = _rights(description)
         return Folder(
             path,
@@ -354,7 +383,11 @@ def _no_folder(path: str, error: HypervisorError) -> Folder:
 
 def _gone(path: str, words: str) -> Folder:
     missing = "No such file or directory" in words or "Not a directory" in words
-    why = f"The directory {path} could not be read: {transient.as_asked(words)}"
+    why = say(
+        "The directory %(path)s could not be read: %(error)s",
+        path=path,
+        error=transient.as_asked(words),
+    )
     return Folder(path, False if missing else None, why)
 
 

@@ -14,6 +14,7 @@ from jobs.hypervisor.link import Link
 from jobs.hypervisor.looking import FILE_POOLS, refresh
 from jobs.hypervisor.pools import pool_facts
 from jobs.hypervisor.records import ChainLink
+from jobs.said import say
 
 # To make a LUKS header takes QEMU seconds on purpose; on a busy machine 7 were seen.
 CREATE_SECONDS = 60.0
@@ -26,8 +27,8 @@ def create_volume(
     """See Hypervisor.create_volume."""
     if backing is not None and backing.kind not in ("file", "block"):
         raise DestinationUnusable(
-            cause="A volume cannot share a backing file that a network serves.",
-            remedy="Copy the whole chain, or copy to a file.",
+            cause=say("A volume cannot share a backing file that a network serves."),
+            remedy=say("Copy the whole chain, or copy to a file."),
         )
     check(destination)
     # libvirt has QEMU make volumes of whole KiB, and a copy to one that is larger than
@@ -63,8 +64,11 @@ def _require_fitting(
     bare = destination.format == "raw" and not (destination.encryption or backing)
     if pool_facts(pool).kind not in FILE_POOLS and not bare:
         raise DestinationUnusable(
-            cause=f"The pool {destination.pool} makes devices, which can only be raw.",
-            remedy="Choose raw without encryption, or a pool of files.",
+            cause=say(
+                "The pool %(pool)s makes devices, which can only be raw.",
+                pool=destination.pool,
+            ),
+            remedy=say("Choose raw without encryption, or a pool of files."),
         )
 
 
@@ -76,8 +80,11 @@ def _resize(volume: libvirt.virStorageVol, capacity: int) -> None:
         raise DestinationUnusable(
             error.get_error_message() or str(error),
             code=error.get_error_code(),
-            cause=f"The pool can't make such a volume of exactly {capacity} bytes.",
-            remedy="Choose raw as the format, or copy to a file.",
+            cause=say(
+                "The pool can't make such a volume of exactly %(capacity)s bytes.",
+                capacity=capacity,
+            ),
+            remedy=say("Choose raw as the format, or copy to a file."),
         ) from error
 
 
@@ -86,8 +93,12 @@ def _require_exact(volume: libvirt.virStorageVol, capacity: int) -> None:
     made = volume.info()[1]
     if made != capacity:
         raise DestinationUnusable(
-            cause=f"The pool makes a volume of {made} bytes, the disk has {capacity}.",
-            remedy="Choose a pool of files, or copy to a slice of a device.",
+            cause=say(
+                "The pool makes a volume of %(made)s bytes, the disk has %(capacity)s.",
+                made=made,
+                capacity=capacity,
+            ),
+            remedy=say("Choose a pool of files, or copy to a slice of a device."),
         )
 
 

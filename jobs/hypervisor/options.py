@@ -7,6 +7,7 @@ from dataclasses import replace
 from jobs.hypervisor.destination import Destination
 from jobs.hypervisor.errors import InvalidOption
 from jobs.hypervisor.records import CopyOptions
+from jobs.said import say
 
 SMALLEST_GRANULARITY = 512
 LARGEST_GRANULARITY = 64 * 1024 * 1024
@@ -46,13 +47,15 @@ def check_together(destination: Destination, options: CopyOptions) -> None:
     if destination.slice_size and not options_for(destination, options).reuse_external:
         raise InvalidOption.of(
             "reuse_external",
-            "A slice is part of a file that exists: allow the file to be reused.",
+            say("A slice is part of a file that exists: allow the file to be reused."),
         )
     if options.target_zeroed and not _is_zeroed(destination):
         raise InvalidOption.of(
             "target_zeroed",
-            "Only a new volume is known to be zeroed, and neither a raw device nor raw "
-            "LUKS is: leave it away here.",
+            say(
+                "Only a new volume is known to be zeroed, and neither a raw "
+                "device nor raw LUKS is: leave it away here."
+            ),
         )
 
 
@@ -105,13 +108,17 @@ def check_bandwidth(bytes_per_second: int) -> None:
 def _check_granularity(value: int) -> None:
     _check_number("granularity", value)
     if value & (value - 1):
-        raise InvalidOption.of("granularity", "granularity must be a power of two.")
+        raise InvalidOption.of(
+            "granularity", say("granularity must be a power of two.")
+        )
     if value and not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
         raise InvalidOption.of(
-            "granularity", "granularity must be between 512 bytes and 64 MiB."
+            "granularity", say("granularity must be between 512 bytes and 64 MiB.")
         )
 
 
 def _check_number(field: str, value: int) -> None:
     if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
-        raise InvalidOption.of(field, f"{field} must be a whole number, 0 to 2⁶³ - 1.")
+        raise InvalidOption.of(
+            field, say("%(field)s must be a whole number, 0 to 2⁶³ - 1.", field=field)
+        )

@@ -17,6 +17,7 @@ from jobs.hypervisor.looking import FILE_POOLS, Look
 from jobs.hypervisor.records import DiskFacts, DomainFacts, PoolFacts
 from jobs.hypervisor.rights import qemu_user, writable
 from jobs.hypervisor.uses import definitions, uses_of
+from jobs.said import say
 
 
 def examine(
@@ -43,7 +44,12 @@ def examine(
         uses = uses_of(look, there, definitions(look))
         if there.kind == "file" and not uses and look.is_written_to(there):
             # While it changes it can't be told from its other names.
-            look.note(f"Somebody is writing to {place}: a running domain, perhaps.")
+            look.note(
+                say(
+                    "Somebody is writing to %(place)s: a running domain, perhaps.",
+                    place=place,
+                )
+            )
         return Evidence(
             host=host,
             domain=domain,
@@ -80,7 +86,7 @@ def _domain(look: Look, uuid: str) -> DomainFacts | None:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"The domain could not be read: {error.text}")
+        look.note(say("The domain could not be read: %(error)s", error=error.text))
         return None
 
 
@@ -108,7 +114,9 @@ def _circumstances(look: Look, domain: DomainFacts | None) -> _Circumstances:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"Snapshots and backups could not be read: {error.text}")
+        look.note(
+            say("Snapshots and backups could not be read: %(error)s", error=error.text)
+        )
         return _NOTHING
 
 
@@ -203,7 +211,9 @@ def _missing_secrets(look: Look, destination: Destination) -> Iterator[str]:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"The host's secrets could not be read: {error.text}")
+        look.note(
+            say("The host's secrets could not be read: %(error)s", error=error.text)
+        )
         return
     for usage, secret in wanted:
         if secret.uuid and ("", secret.uuid.lower()) not in known:

@@ -17,6 +17,8 @@ import libvirt
 import libvirt_qemu
 import structlog
 
+from jobs.said import say
+
 log = structlog.get_logger(__name__)
 
 MONITOR_EVENTS = ("BLOCK_JOB_ERROR", "BLOCK_JOB_COMPLETED")
@@ -143,116 +145,152 @@ KNOWN: tuple[Reason, ...] = (
     Reason(
         r"while reading the source",
         ("Input/output error (while reading the source)",),
-        "The disk's source could not be read",
-        "Look at the storage of the source first: the guest reads from it too.",
+        say("The disk's source could not be read"),
+        say("Look at the storage of the source first: the guest reads from it too."),
     ),
     Reason(
         r"no space left",
         ("No space left on device",),
-        "The destination's storage is full",
-        "Free space there and remove the partial copy, or choose another destination, "
-        "then start a new copy.",
+        say("The destination's storage is full"),
+        say(
+            "Free space there and remove the partial copy, or choose "
+            "another destination, then start a new copy."
+        ),
     ),
     Reason(
         r"disk quota exceeded",
         ("Disk quota exceeded",),
-        "The destination's quota is used up",
-        "Raise the quota or choose another destination, then start a new copy.",
+        say("The destination's quota is used up"),
+        say("Raise the quota or choose another destination, then start a new copy."),
     ),
     Reason(
         r"file too large",
         ("File too large",),
-        "The destination's file system, or a limit of the host, allows no file as "
-        "large as the disk",
-        "Choose a destination on another file system, then start a new copy.",
+        say(
+            "The destination's file system, or a limit of the host, allows "
+            "no file as large as the disk"
+        ),
+        say("Choose a destination on another file system, then start a new copy."),
     ),
     Reason(
         r"different sizes",
         ("Source and target image have different sizes",),
-        "The destination has another virtual size than the disk",
-        "Make the destination exactly as large as the disk, to the byte (use a slice "
-        "on a larger device), or let the console create it. Where the size is right, "
-        "the format that was declared is wrong.",
+        say("The destination has another virtual size than the disk"),
+        say(
+            "Make the destination exactly as large as the disk, to the byte "
+            "(use a slice on a larger device), or let the console create "
+            "it. Where the size is right, the format that was declared is "
+            "wrong."
+        ),
     ),
     Reason(
         r"permission denied|operation not permitted",
         ("Permission denied", "Operation not permitted"),
-        "The host was not allowed to write at the destination",
-        "Let the user that runs QEMU on the host write there; with SELinux or AppArmor "
-        f"the path must be allowed as well. Then {_ANOTHER_PLACE}.",
+        say("The host was not allowed to write at the destination"),
+        say(
+            "Let the user that runs QEMU on the host write there; with "
+            "SELinux or AppArmor the path must be allowed as well. Then "
+            "%(another_place)s.",
+            another_place=_ANOTHER_PLACE,
+        ),
     ),
     Reason(
         r"read-only file system",
         ("Read-only file system",),
-        "The destination's file system has become read-only",
-        "Look at that file system on the host: an error may have caused it. Then "
-        f"{_ANOTHER_PLACE}.",
+        say("The destination's file system has become read-only"),
+        say(
+            "Look at that file system on the host: an error may have caused "
+            "it. Then %(another_place)s.",
+            another_place=_ANOTHER_PLACE,
+        ),
     ),
     Reason(
         r"connection (reset|refused|timed out)|broken pipe|not connected"
         r"|end[- ]of[- ]file|shutdown|connection abort|network is unreachable"
         r"|no route to host|timed out",
         ("Connection reset by peer", "Broken pipe", "Connection timed out"),
-        "The connection to the destination's server broke",
-        "See that the server runs and that the host reaches it, then copy again; a "
-        "copy does not survive the loss of its server.",
+        say("The connection to the destination's server broke"),
+        say(
+            "See that the server runs and that the host reaches it, then "
+            "copy again; a copy does not survive the loss of its server."
+        ),
         retryable=True,
     ),
     Reason(
         r"stale file handle",
         ("Stale file handle",),
-        "The destination's network file system has lost the file",
-        f"Mount it again on the host, then {_ANOTHER_PLACE}.",
+        say("The destination's network file system has lost the file"),
+        say(
+            "Mount it again on the host, then %(another_place)s.",
+            another_place=_ANOTHER_PLACE,
+        ),
     ),
     Reason(
         r"cannot allocate memory",
         ("Cannot allocate memory",),
-        "QEMU could not get the memory that the copy needs",
-        "Choose a smaller buffer (buf-size), or leave it to libvirt, and copy again.",
+        say("QEMU could not get the memory that the copy needs"),
+        say(
+            "Choose a smaller buffer (buf-size), or leave it to libvirt, "
+            "and copy again."
+        ),
     ),
     Reason(
         r"no such (file|device)",
         ("No such file or directory", "No such device or address"),
-        "The destination disappeared while the copy ran",
-        "Find out who removed or detached it, then copy again.",
+        say("The destination disappeared while the copy ran"),
+        say("Find out who removed or detached it, then copy again."),
     ),
     Reason(
         r"image is (corrupt|not in)|invalid argument",
         ("Image is corrupt; cannot be opened read/write", "Invalid argument"),
-        "The destination is not what it was declared to be, or is damaged",
-        "Declare the format that it really has, or let the console create it.",
+        say("The destination is not what it was declared to be, or is damaged"),
+        say("Declare the format that it really has, or let the console create it."),
     ),
     Reason(
         r"operation not supported|not supported",
         ("Operation not supported",),
-        "The destination's storage can't do what the copy needs",
-        f"Choose another kind of storage or another format, then {_ANOTHER_PLACE}.",
+        say("The destination's storage can't do what the copy needs"),
+        say(
+            "Choose another kind of storage or another format, then %(another_place)s.",
+            another_place=_ANOTHER_PLACE,
+        ),
     ),
     # QEMU's NBD client says the same of a server that is gone and of one whose storage
     # fails.
     Reason(
         r"input/output error",
         ("Input/output error",),
-        "The destination's server ended, could not be reached any more, or its storage "
-        "failed",
-        "See that the server runs, that the host reaches it and that its storage is "
-        "well, then copy again; a copy does not survive the loss of its server.",
+        say(
+            "The destination's server ended, could not be reached any more, "
+            "or its storage failed"
+        ),
+        say(
+            "See that the server runs, that the host reaches it and that "
+            "its storage is well, then copy again; a copy does not survive "
+            "the loss of its server."
+        ),
         retryable=True,
         network=True,
     ),
     Reason(
         r"input/output error",
         ("Input/output error",),
-        "The destination's storage failed",
-        "Check that storage, its server and the host's kernel log, then "
-        f"{_ANOTHER_PLACE}.",
+        say("The destination's storage failed"),
+        say(
+            "Check that storage, its server and the host's kernel log, then "
+            "%(another_place)s.",
+            another_place=_ANOTHER_PLACE,
+        ),
     ),
 )
 UNKNOWN = Reason(
     "",
     (),
-    "The copy failed on the host",
-    f"Check the destination's storage, then {_ANOTHER_PLACE}.",
+    say("The copy failed on the host"),
+    say(
+        "Check the destination's storage, then %(another_place)s.",
+        another_place=_ANOTHER_PLACE,
+    ),
 )
 
 

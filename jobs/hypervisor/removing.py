@@ -19,6 +19,7 @@ from jobs.hypervisor.link import Link
 from jobs.hypervisor.looking import Look
 from jobs.hypervisor.uses import Definition, definitions, uses_of
 from jobs.hypervisor.volumes import same_place
+from jobs.said import say
 
 KINDS = ("file", "block", "volume")
 # Freeing the blocks of a large file can take a while.
@@ -31,8 +32,8 @@ def delete_image(
     """See Hypervisor.delete_image."""
     if kind not in KINDS or not location.startswith("/"):
         raise _unusable(
-            f"{location} is no file or volume of this host.",
-            "Remove it where it is served.",
+            say("%(location)s is no file or volume of this host.", location=location),
+            say("Remove it where it is served."),
         )
     with Look(link, transient_pools) as look:
         found = look.image(location)
@@ -44,13 +45,15 @@ def delete_image(
 def _require_image(look: Look, image: ImageFacts) -> None:
     if image.exists is False:
         raise _unusable(
-            f"There is nothing at {image.location}.", "There is nothing to be done."
+            say("There is nothing at %(location)s.", location=image.location),
+            say("There is nothing to be done."),
         )
     if image.exists is None:
         raise _not_known(look)
     if image.kind not in ("file", "block"):
         raise _unusable(
-            f"{image.location} is not a file.", "Look at what it is on the host."
+            say("%(location)s is not a file.", location=image.location),
+            say("Look at what it is on the host."),
         )
 
 
@@ -58,14 +61,24 @@ def _require_unused(look: Look, image: ImageFacts) -> None:
     domains = definitions(look)
     for use in uses_of(look, image, domains):
         raise _unusable(
-            f"{image.location} is the {use.how} of {use.target} of {use.domain_name}.",
-            "It is not a leftover any more; leave it where it is.",
+            say(
+                "%(location)s is the %(how)s of %(target)s of %(domain_name)s.",
+                location=image.location,
+                how=use.how,
+                target=use.target,
+                domain_name=use.domain_name,
+            ),
+            say("It is not a leftover any more; leave it where it is."),
         )
     for domain in domains:
         if name := _named(look, domain, image.location):
             raise _unusable(
-                f"{image.location} is named by {name}.",
-                "Take it out of there first, if nothing needs it any more.",
+                say(
+                    "%(location)s is named by %(name)s.",
+                    location=image.location,
+                    name=name,
+                ),
+                say("Take it out of there first, if nothing needs it any more."),
             )
     if look.unknown:
         raise _not_known(look)
@@ -78,10 +91,14 @@ def _named(look: Look, domain: Definition, location: str) -> str:
     """
     for definition in (domain.live, domain.lasting):
         if definition is not None and _names(definition, location):
-            return f"the definition of {domain.name}"
+            return say("the definition of %(domain)s", domain=domain.name)
     for snapshot, text in _snapshots(look, domain).items():
         if _names(domain_xml.parse(text), location):
-            return f"the snapshot {snapshot} of {domain.name}"
+            return say(
+                "the snapshot %(snapshot)s of %(domain)s",
+                snapshot=snapshot,
+                domain=domain.name,
+            )
     return ""
 
 
@@ -97,7 +114,13 @@ def _snapshots(look: Look, domain: Definition) -> dict[str, str]:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"The snapshots of {domain.name} could not be read: {error.text}")
+        look.note(
+            say(
+                "The snapshots of %(domain)s could not be read: %(error)s",
+                domain=domain.name,
+                error=error.text,
+            )
+        )
         return {}
 
 
@@ -125,8 +148,11 @@ def _delete(look: Look, image: ImageFacts) -> None:
 
 def _not_known(look: Look) -> DestinationUnusable:
     return _unusable(
-        f"Whether anything uses it is not known. {look.unknown[0]}",
-        "Let the host answer, or give it a storage pool for that directory.",
+        say(
+            "Whether anything uses it is not known. %(unknown)s",
+            unknown=look.unknown[0],
+        ),
+        say("Let the host answer, or give it a storage pool for that directory."),
     )
 
 

@@ -24,6 +24,7 @@ from jobs.hypervisor.link import Link
 from jobs.hypervisor.looking import Look
 from jobs.hypervisor.observation import DAEMON_SECONDS, QEMU_SECONDS
 from jobs.hypervisor.records import Identity
+from jobs.said import say
 
 # How long a mirror that is behind may stand still.
 STANDING_SECONDS = 3.0
@@ -74,12 +75,12 @@ def _trouble(
         return DestinationUnsound(
             f"QEMU has {opened.occupied} bytes open, at {identity.destination} lie "
             f"{after.occupied}.",
-            cause="The file at the destination is not the one that was copied to.",
+            cause=say("The file at the destination is not the one that was copied to."),
         )
     if after.capacity < opened.capacity:
         return DestinationUnsound(
             f"It should hold {opened.capacity} bytes and holds {after.capacity}.",
-            cause="The destination was cut off.",
+            cause=say("The destination was cut off."),
         )
     return None
 
@@ -92,9 +93,12 @@ def _require_movement(link: Link, identity: Identity) -> None:
         if time.monotonic() > end:
             raise DestinationUnsound(
                 f"{left} bytes wait to be written to it.",
-                cause="The destination takes no writes at present.",
-                remedy="Check the destination's server and network. A pivot now would "
-                "stop the guest's disk; the guest is unharmed as long as it mirrors.",
+                cause=say("The destination takes no writes at present."),
+                remedy=say(
+                    "Check the destination's server and network. A pivot now would "
+                    "stop the guest's disk; the guest is unharmed as long as it "
+                    "mirrors."
+                ),
             )
         time.sleep(STEP_SECONDS)
         now, left = _behind(link, identity)
@@ -142,7 +146,7 @@ def _at_path(link: Link, path: str, transient_pools: bool) -> _Sizes | None:
 
 def _gone(path: str, text: str) -> DestinationUnsound:
     return DestinationUnsound(
-        f"{path}: {text}", cause="The destination's file is not there any more."
+        f"{path}: {text}", cause=say("The destination's file is not there any more.")
     )
 
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from jobs.hypervisor.destination import DestinationError
+from jobs.said import say
 
 LONGEST_XML = 64 * 1024
 DEEPEST_XML = 64
@@ -22,13 +23,15 @@ def wrong(message: str) -> DestinationError:
 def parse(text: str) -> Node:
     """The root. Raises DestinationError for what is too long, too deep or no XML."""
     if len(text.encode(errors="replace")) > LONGEST_XML:
-        raise wrong("The XML is longer than 64 KiB: keep only the destination.")
+        raise wrong(say("The XML is longer than 64 KiB: keep only the destination."))
     parser = ElementTree.XMLParser(target=_Bounded())  # noqa: S314  see _Bounded
     try:
         parser.feed(text)
         return Node(parser.close())
     except (ElementTree.ParseError, UnicodeError) as error:
-        raise wrong(f"The XML cannot be read ({error}): correct it.") from error
+        raise wrong(
+            say("The XML cannot be read (%(error)s): correct it.", error=error)
+        ) from error
 
 
 class _Bounded(ElementTree.TreeBuilder):
@@ -39,13 +42,16 @@ class _Bounded(ElementTree.TreeBuilder):
         self._depth = 0
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise wrong("The XML declares a document type: remove <!DOCTYPE>.")
+        raise wrong(say("The XML declares a document type: remove <!DOCTYPE>."))
 
     def start(self, tag: str, attrs: dict[str, str]) -> Element:
         self._depth += 1
         if self._depth > DEEPEST_XML:
             raise wrong(
-                f"The XML is nested too deeply: {DEEPEST_XML} elements at most."
+                say(
+                    "The XML is nested too deeply: %(deepest_xml)s elements at most.",
+                    deepest_xml=DEEPEST_XML,
+                )
             )
         return super().start(tag, attrs)
 
@@ -77,15 +83,23 @@ class Node:
         """An attribute that has few values."""
         value = self.attribute(name, otherwise)
         if value not in allowed:
-            seen = f", not “{value[:LONGEST_NAME]}”" if value else ""
-            raise wrong(
-                f"“{name}” of <{self.tag}> must be {' or '.join(allowed)}{seen}."
-            )
+            raise wrong(self._not_one_of(name, allowed, value[:LONGEST_NAME]))
         return value
+
+    def _not_one_of(self, name: str, allowed: tuple[str, ...], value: str) -> str:
+        words = {"name": name, "tag": self.tag, "allowed": " or ".join(allowed)}
+        if not value:
+            return say("“%(name)s” of <%(tag)s> must be %(allowed)s.", **words)
+        return say(
+            "“%(name)s” of <%(tag)s> must be %(allowed)s, not “%(value)s”.",
+            value=value,
+            **words,
+        )
 
     def number(self, name: str) -> int | None:
         text = self.attribute(name)
-        return whole_number(text, f"“{name}” of <{self.tag}>") if text else None
+        what = say("“%(name)s” of <%(tag)s>", name=name, tag=self.tag)
+        return whole_number(text, what) if text else None
 
     def text(self) -> str:
         text, self._text = self._text, ""
@@ -99,37 +113,56 @@ class Node:
     def only(self, tag: str) -> Node | None:
         found = self.all(tag)
         if len(found) > 1:
-            raise wrong(f"<{self.tag}> has more than one <{tag}>: keep one.")
+            raise wrong(
+                say(
+                    "<%(parent)s> has more than one <%(tag)s>: keep one.",
+                    parent=self.tag,
+                    tag=tag,
+                )
+            )
         return found[0] if found else None
 
     def need(self, tag: str) -> Node:
         found = self.only(tag)
         if found is None:
-            raise wrong(f"<{self.tag}> has no <{tag}>: add it.")
+            raise wrong(
+                say("<%(parent)s> has no <%(tag)s>: add it.", parent=self.tag, tag=tag)
+            )
         return found
 
     def end(self) -> None:
         """Refuse, by its name, whatever was not taken."""
         for name in self._attributes:
             raise wrong(
-                f"The attribute “{name[:LONGEST_NAME]}” of <{self.tag}> cannot be used "
-                "for a destination: remove it."
+                say(
+                    "The attribute “%(name)s” of <%(tag)s> cannot be used for a "
+                    "destination: remove it.",
+                    name=name[:LONGEST_NAME],
+                    tag=self.tag,
+                )
             )
         for child in self._children:
             place = _ELSEWHERE.get((self.tag, child.tag))
-            remedy = f"write it inside <{place}>" if place else "remove it"
+            remedy = say("remove it")
+            if place:
+                remedy = say("write it inside <%(place)s>", place=place)
             raise wrong(
-                f"<{child.tag[:LONGEST_NAME]}> in <{self.tag}> cannot be used for a "
-                f"destination: {remedy}."
+                say(
+                    "<%(tag)s> in <%(parent)s> cannot be used for a destination: "
+                    "%(remedy)s.",
+                    tag=child.tag[:LONGEST_NAME],
+                    parent=self.tag,
+                    remedy=remedy,
+                )
             )
         if self._text:
             raise self._has_text()
 
     def _has_text(self) -> DestinationError:
-        return wrong(f"There is text in <{self.tag}>: remove it.")
+        return wrong(say("There is text in <%(tag)s>: remove it.", tag=self.tag))
 
 
 def whole_number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 19:
-        raise wrong(f"{what} must be a whole number.")
+        raise wrong(say("%(what)s must be a whole number.", what=what))
     return int(text)

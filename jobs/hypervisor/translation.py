@@ -14,8 +14,9 @@ from jobs.hypervisor.errors import (
     InvalidOption,
     Refused,
 )
+from jobs.said import say
 
-_CHECK_ADDRESS = "Check the host's transport, mode, name and port."
+_CHECK_ADDRESS = say("Check the host's transport, mode, name and port.")
 _NEVER_SEEN = Row((), "", Refused, "")
 _NOT_OPENED = Row((), "", HostUnreachable, "")
 

@@ -14,6 +14,7 @@ from jobs.hypervisor.errors import DomainNotFound, HostUnreachable, HypervisorEr
 from jobs.hypervisor.evidence import ImageFacts, Use
 from jobs.hypervisor.looking import Look
 from jobs.hypervisor.volumes import same_place
+from jobs.said import say
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def definitions(look: Look) -> list[Definition]:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"The host's domains could not be read: {error.text}")
+        look.note(
+            say("The host's domains could not be read: %(error)s", error=error.text)
+        )
         return []
     found = (_definition(look, uuid) for uuid in uuids)
     return [definition for definition in found if definition is not None]
@@ -49,7 +52,12 @@ def uses_of(
     What does not exist has no other names and is in no chain that is whole.
     """
     if image.exists is None:
-        look.note(f"Whether {image.location} has other names is not known.")
+        look.note(
+            say(
+                "Whether %(location)s has other names is not known.",
+                location=image.location,
+            )
+        )
     return tuple(_matching(look, image, domains))
 
 
@@ -76,7 +84,13 @@ def _definition(look: Look, uuid: str) -> Definition | None:
     except HostUnreachable:
         raise
     except HypervisorError as error:
-        look.note(f"The disks of domain {uuid} could not be read: {error.text}")
+        look.note(
+            say(
+                "The disks of domain %(uuid)s could not be read: %(error)s",
+                uuid=uuid,
+                error=error.text,
+            )
+        )
         return None
 
 

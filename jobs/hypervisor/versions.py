@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from jobs.hypervisor.errors import InvalidOption
 from jobs.hypervisor.records import CopyOptions, HostFacts
+from jobs.said import say
 
 # Block copies over blockdev, in which nothing of the destination is probed.
 OLDEST_LIBVIRT = 6_000_000
@@ -69,5 +70,15 @@ def _lacks(needed: Needed, host: HostFacts) -> str:
     ]
     if not missing:
         return ""
-    wanted, present = (" and ".join(names) for names in zip(*missing, strict=True))
-    return f"This needs {wanted}; the host has {present}."
+    wanted, present = map(_both, zip(*missing, strict=True))
+    return say(
+        "This needs %(wanted)s; the host has %(present)s.",
+        wanted=wanted,
+        present=present,
+    )
+
+
+def _both(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return say("%(first)s and %(second)s", first=names[0], second=names[1])

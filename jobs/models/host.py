@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jobs.hypervisor import Address, AddressError, AddressPolicy, validate
-from jobs.said import say
+from jobs.said import localized, say
 
 name_validator = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z",
-    "Use letters, digits, dots, dashes and underscores, beginning with a letter or "
-    "a digit.",
+    _(
+        "Use letters, digits, dots, dashes and underscores, beginning with a letter or "
+        "a digit."
+    ),
 )
 
 
@@ -64,13 +66,15 @@ class Host(models.Model):
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="hosts")
     transport = models.CharField(max_length=10, choices=Transport)
     host_name = models.CharField(
-        max_length=255, blank=True, help_text="For ssh and TLS: the name to connect to."
+        max_length=255,
+        blank=True,
+        help_text=_("For ssh and TLS: the name to connect to."),
     )
     port = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Empty for the transport's own port."
+        null=True, blank=True, help_text=_("Empty for the transport's own port.")
     )
     user = models.CharField(
-        max_length=32, blank=True, help_text="For ssh: the account on the host."
+        max_length=32, blank=True, help_text=_("For ssh: the account on the host.")
     )
     mode = models.CharField(
         max_length=10, choices=Mode, default=Mode.SYSTEM, verbose_name="daemon"
@@ -78,10 +82,12 @@ class Host(models.Model):
     socket = models.CharField(
         max_length=107,
         blank=True,
-        help_text="For a socket: its path, below a directory that the settings allow.",
+        help_text=_(
+            "For a socket: its path, below a directory that the settings allow."
+        ),
     )
     enabled = models.BooleanField(
-        default=True, help_text="A disabled host is not looked at."
+        default=True, help_text=_("A disabled host is not looked at.")
     )
 
     production = models.BooleanField(
@@ -153,7 +159,7 @@ class Host(models.Model):
         try:
             validate(self.address, address_policy())
         except AddressError as error:
-            raise ValidationError({error.field: str(error)}) from error
+            raise ValidationError({error.field: localized(error.cause)}) from error
 
     def _keep_running_jobs_in_sight(self) -> None:
         old = Host.objects.filter(pk=self.pk).first()
@@ -161,8 +167,10 @@ class Host(models.Model):
             return
         if self.jobs.active().exists():
             raise ValidationError(
-                "Copies are active on this host: end them before the host is disabled "
-                "or reached in another way."
+                _(
+                    "Copies are active on this host: end them before the host is "
+                    "disabled or reached in another way."
+                )
             )
 
 

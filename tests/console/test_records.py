@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -30,7 +29,7 @@ from tests.console.rows import add_leftover, job_in, text_of
 from tests.languages import CLOSE, OPEN, mark_german
 
 LANGUAGES = ("en", "de")
-Act = Callable[[Client], HttpResponse]
+Act = Callable[[Client], Any]
 
 
 @pytest.fixture(autouse=True)

@@ -18,15 +18,19 @@ from jobs.hypervisor.error_table.row import (
 from jobs.hypervisor.errors import (
     HostUnreachable,
 )
+from jobs.said import say
 
-_CREDENTIALS = "The host does not accept the console's credentials."
-_CHECK_CREDENTIALS = "Check the console's key or certificate and what the host trusts."
+_CREDENTIALS = say("The host does not accept the console's credentials.")
+_CHECK_CREDENTIALS = say(
+    "Check the console's key or certificate and what the host trusts."
+)
 # What a broken connection says, at whichever call notices it first.
 _BROKEN = (
-    r"client socket is closed|keepalive timeout|end of file while reading data"
-    r"|cannot (recv|write) data|broken pipe|connection reset|transport is closed"
-    r"|connection (refused|closed)|unable to connect to server"
-    r"|failed to connect socket|unable to resolve address"
+    "client socket is closed|keepalive timeout|end of file while "
+    "reading data|cannot (recv|write) data|broken pipe|connection "
+    "reset|transport is closed|connection (refused|closed)|unable "
+    "to connect to server|failed to connect socket|unable to "
+    "resolve address"
 )
 
 CONNECTIONS = Section(
@@ -38,8 +42,10 @@ CONNECTIONS = Section(
             r"unexpected qemu uri path",
             HostUnreachable,
             "internal error: unexpected QEMU URI path '/system', try qemu:///session",
-            "The daemon at this address runs in the other mode (system or session).",
-            "Change the host's mode.",
+            say(
+                "The daemon at this address runs in the other mode (system or session)."
+            ),
+            say("Change the host's mode."),
             False,
         ),
         Row(
@@ -47,8 +53,8 @@ CONNECTIONS = Section(
             r"host key",
             HostUnreachable,
             "Cannot recv data: Host key verification failed.: Connection reset by peer",
-            "The host's ssh key is unknown or has changed.",
-            "Put the right key into the console's known-hosts file.",
+            say("The host's ssh key is unknown or has changed."),
+            say("Put the right key into the console's known-hosts file."),
             False,
         ),
         Row(

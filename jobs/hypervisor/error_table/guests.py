@@ -32,10 +32,12 @@ from jobs.hypervisor.errors import (
     Refused,
     StillEnding,
 )
+from jobs.said import say
 
-_AGENT = (
-    "See that qemu-guest-agent runs in the guest and that the domain has its channel, "
-    "or finish without freezing: the copy is then as after a power cut."
+_AGENT = say(
+    "See that qemu-guest-agent runs in the guest and that the "
+    "domain has its channel, or finish without freezing: the copy "
+    "is then as after a power cut."
 )
 
 JOBS = Section(
@@ -53,7 +55,7 @@ JOBS = Section(
             "",
             Refused,
             "Guest agent is not responding: QEMU guest agent is not connected",
-            "The guest agent does not answer.",
+            say("The guest agent does not answer."),
             _AGENT,
         ),
         Row(
@@ -61,7 +63,7 @@ JOBS = Section(
             r"guest agent",
             Refused,
             "argument unsupported: QEMU guest agent is not configured",
-            "The guest has no agent.",
+            say("The guest has no agent."),
             _AGENT,
         ),
         Row(
@@ -71,9 +73,11 @@ JOBS = Section(
             "internal error: unable to execute QEMU agent command "
             "'guest-fsfreeze-freeze': The command guest-fsfreeze-freeze has been "
             "disabled for this instance",
-            "The guest agent refused to freeze or thaw the file systems.",
-            "Allow guest-fsfreeze in the guest agent's configuration; read the guest's "
-            "own log.",
+            say("The guest agent refused to freeze or thaw the file systems."),
+            say(
+                "Allow guest-fsfreeze in the guest agent's configuration; read "
+                "the guest's own log."
+            ),
         ),
         # The domain's QEMU went away during the call; it is not the host that is gone.
         Row(
@@ -115,9 +119,14 @@ JOBS = Section(
             r"domain is not transient",
             Refused,
             "Requested operation is not valid: domain is not transient",
-            "libvirt refuses copies of persistent domains without the transient-job "
-            "flag.",
-            "The host's libvirt may be older than 3.5, which the console cannot use.",
+            say(
+                "libvirt refuses copies of persistent domains without the "
+                "transient-job flag."
+            ),
+            say(
+                "The host's libvirt may be older than 3.5, which the console "
+                "cannot use."
+            ),
         ),
         Row(
             (NO_DOMAIN,),
@@ -151,8 +160,8 @@ JOBS = Section(
             r"failed to update capacity data",
             Refused,
             "internal error: failed to update capacity data for block node '(null)'",
-            "The drive is empty.",
-            "Choose a disk that has a source.",
+            say("The drive is empty."),
+            say("Choose a disk that has a source."),
         ),
         Row(
             (OPERATION_UNSUPPORTED,),
@@ -160,8 +169,8 @@ JOBS = Section(
             Refused,
             "Operation not supported: can't pivot a shared disk to a storage volume "
             "not supporting sharing",
-            "A shareable disk can only be copied to a format that can be shared.",
-            "Choose raw as the destination's format.",
+            say("A shareable disk can only be copied to a format that can be shared."),
+            say("Choose raw as the destination's format."),
         ),
         Row(
             (CONFIG_UNSUPPORTED, XML_ERROR),
@@ -169,17 +178,19 @@ JOBS = Section(
             Refused,
             "unsupported configuration: disk device='lun' is only valid for block type "
             "disk source",
-            "A disk that is a passed-through LUN can only be copied to a device.",
-            "Choose a block device in raw format as the destination.",
+            say("A disk that is a passed-through LUN can only be copied to a device."),
+            say("Choose a block device in raw format as the destination."),
         ),
         Row(
             (OPERATION_UNSUPPORTED, OPERATION_INVALID, CONFIG_UNSUPPORTED),
             r"vhost-?user|block jobs? (are|is) not supported",
             Refused,
             "Operation not supported: block jobs are not supported on disk 'vda'",
-            "QEMU does not handle this disk itself, so it can't be copied while the "
-            "guest runs.",
-            "Copy it by the means of whatever serves it.",
+            say(
+                "QEMU does not handle this disk itself, so it can't be copied "
+                "while the guest runs."
+            ),
+            say("Copy it by the means of whatever serves it."),
         ),
     ),
 )

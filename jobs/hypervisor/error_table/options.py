@@ -14,6 +14,7 @@ from jobs.hypervisor.error_table.row import (
 from jobs.hypervisor.errors import (
     InvalidOption,
 )
+from jobs.said import say
 
 OPTIONS = Section(
     "Options",
@@ -24,8 +25,8 @@ OPTIONS = Section(
             InvalidOption,
             "unsupported configuration: shallow copy of disk 'vda' into a raw file is "
             "not possible",
-            "A shallow copy needs a format with a backing file, which raw is not.",
-            "Choose qcow2, or copy the whole chain.",
+            say("A shallow copy needs a format with a backing file, which raw is not."),
+            say("Choose qcow2, or copy the whole chain."),
         ),
         Row(
             (INVALID_ARG,),
@@ -33,16 +34,16 @@ OPTIONS = Section(
             InvalidOption,
             "invalid argument: backingStore of mirror without "
             "VIR_DOMAIN_BLOCK_COPY_SHALLOW doesn't make sense",
-            "A backing file was named for a copy that is not shallow.",
-            "Make it a shallow copy, or leave the backing file away.",
+            say("A backing file was named for a copy that is not shallow."),
+            say("Make it a shallow copy, or leave the backing file away."),
         ),
         Row(
             (INVALID_ARG,),
             r"granularity must be power of 2",
             InvalidOption,
             "invalid argument: granularity must be power of 2",
-            "The granularity is not a power of two.",
-            "Choose 64 KiB, 128 KiB, 256 KiB …, or leave it to libvirt.",
+            say("The granularity is not a power of two."),
+            say("Choose 64 KiB, 128 KiB, 256 KiB …, or leave it to libvirt."),
         ),
         Row(
             (INTERNAL,),
@@ -50,24 +51,24 @@ OPTIONS = Section(
             InvalidOption,
             "internal error: unable to execute QEMU command 'blockdev-mirror': "
             "Parameter 'granularity' expects a value in range [512B, 64MB]",
-            "The granularity is smaller than 512 bytes or larger than 64 MiB.",
-            "Choose one in between, or leave it to libvirt.",
+            say("The granularity is smaller than 512 bytes or larger than 64 MiB."),
+            say("Choose one in between, or leave it to libvirt."),
         ),
         Row(
             (INTERNAL,),
             r"parameter 'buf-size'",
             InvalidOption,
             "internal error: Invalid parameter 'buf-size'",
-            "The buffer size is larger than QEMU can take.",
-            "Choose a smaller one, or leave it to libvirt.",
+            say("The buffer size is larger than QEMU can take."),
+            say("Choose a smaller one, or leave it to libvirt."),
         ),
         Row(
             (INVALID_ARG, OVERFLOW),
             r"bandwidth must be less",
             InvalidOption,
             "numerical overflow: bandwidth must be less than 8796093022207",
-            "The bandwidth is larger than libvirt can take.",
-            "Choose a smaller one, or 0 for no limit.",
+            say("The bandwidth is larger than libvirt can take."),
+            say("Choose a smaller one, or 0 for no limit."),
         ),
         Row(
             (INVALID_ARG, ARGUMENT_UNSUPPORTED),
@@ -75,8 +76,8 @@ OPTIONS = Section(
             InvalidOption,
             "invalid argument: unsupported flags (0x10) in function "
             "qemuDomainBlockCopy",
-            "The host's libvirt is too old for one of the options.",
-            "Leave the option away, or update the host.",
+            say("The host's libvirt is too old for one of the options."),
+            say("Leave the option away, or update the host."),
         ),
     ),
 )

@@ -21,11 +21,12 @@ from jobs.hypervisor.errors import (
     DestinationUnusable,
     KeyNotTimed,
 )
+from jobs.said import say
 
-_FREE_SPACE = "Free some space there, or choose another destination."
-_RIGHTS = (
-    "Let the user that runs QEMU on the host write there; with SELinux or AppArmor "
-    "the path must be allowed as well."
+_FREE_SPACE = say("Free some space there, or choose another destination.")
+_RIGHTS = say(
+    "Let the user that runs QEMU on the host write there; with "
+    "SELinux or AppArmor the path must be allowed as well."
 )
 PLACES = Section(
     "Destinations",
@@ -35,8 +36,8 @@ PLACES = Section(
             r"volume target path .* already exists|volume .* exists already",
             DestinationExists,
             "storage volume 'web.qcow2' exists already",
-            "The storage pool has a volume of that name already.",
-            "Choose another name, or remove that volume.",
+            say("The storage pool has a volume of that name already."),
+            say("Choose another name, or remove that volume."),
         ),
         Row(
             (CONFIG_UNSUPPORTED,),
@@ -58,7 +59,7 @@ PLACES = Section(
             DestinationUnusable,
             "operation failed: failed to format image: 'Could not write qcow2 header: "
             "No space left on device'",
-            "The destination's storage is full.",
+            say("The destination's storage is full."),
             _FREE_SPACE,
         ),
         Row(
@@ -66,8 +67,8 @@ PLACES = Section(
             r"file too large|image size is too large",
             DestinationUnusable,
             "cannot extend file '/images/big': File too large",
-            "The storage cannot hold an image of that size.",
-            "Choose another place or another format.",
+            say("The storage cannot hold an image of that size."),
+            say("Choose another place or another format."),
         ),
         Row(
             (),
@@ -75,33 +76,35 @@ PLACES = Section(
             DestinationUnusable,
             "internal error: unable to execute QEMU command 'blockdev-add': Failed to "
             'get "write" lock',
-            "The destination is in use by a disk of a running guest.",
-            "Choose another destination.",
+            say("The destination is in use by a disk of a running guest."),
+            say("Choose another destination."),
         ),
         Row(
             (SYSTEM_ERROR,),
             r"missing destination file",
             DestinationUnusable,
             "missing destination file for disk vda: /b: No such file or directory",
-            "The file or device that was to be reused is not there.",
-            "Create it first with exactly the disk's size, or let the copy create a "
-            "file.",
+            say("The file or device that was to be reused is not there."),
+            say(
+                "Create it first with exactly the disk's size, or let the copy "
+                "create a file."
+            ),
         ),
         Row(
             ANY_FAILURE,
             r"copy target.*no such file",
             DestinationUnusable,
             "failed to create copy target: No such file or directory",
-            "The destination's directory does not exist on the host.",
-            "Create the directory on the host, or choose another one.",
+            say("The destination's directory does not exist on the host."),
+            say("Create the directory on the host, or choose another one."),
         ),
         Row(
             ANY_FAILURE,
             r"read-only file system",
             DestinationUnusable,
             "failed to create copy target: Read-only file system",
-            "The destination's file system can only be read.",
-            "Choose another destination, or let the file system be written to.",
+            say("The destination's file system can only be read."),
+            say("Choose another destination, or let the file system be written to."),
         ),
         Row(
             ANY_FAILURE,
@@ -109,7 +112,7 @@ PLACES = Section(
             r"|cannot (create|unlink|open)).*permission denied",
             DestinationUnusable,
             "failed to create copy target: Permission denied",
-            "The host may not write at the destination.",
+            say("The host may not write at the destination."),
             _RIGHTS,
         ),
         Row(
@@ -119,17 +122,19 @@ PLACES = Section(
             DestinationUnusable,
             "internal error: unable to execute QEMU command 'blockdev-add': Image is "
             "not in qcow2 format",
-            "The file that was to be reused has another format than was said.",
-            "Say the format that the file really has.",
+            say("The file that was to be reused has another format than was said."),
+            say("Say the format that the file really has."),
         ),
         Row(
             ANY_FAILURE,
             r"copy target|failed to format image|could not open|could not create",
             DestinationUnusable,
             "operation failed: failed to format image: 'Could not resize file'",
-            "No image could be made or opened at the destination.",
-            "Check on the host that the place takes such a file or device; a device "
-            "must be called one.",
+            say("No image could be made or opened at the destination."),
+            say(
+                "Check on the host that the place takes such a file or device; "
+                "a device must be called one."
+            ),
         ),
         Row(
             (INVALID_ARG, CONFIG_UNSUPPORTED),
@@ -137,16 +142,16 @@ PLACES = Section(
             DestinationUnusable,
             "invalid argument: blockdev flag requested for disk vda, but file '/b' is "
             "not a block device",
-            "The destination is not a block device.",
-            "Say file instead of device, or name a device.",
+            say("The destination is not a block device."),
+            say("Say file instead of device, or name a device."),
         ),
         Row(
             (INVALID_ARG,),
             r"absolute path must be used",
             DestinationUnusable,
             "invalid argument: absolute path must be used as block copy target",
-            "The destination must be an absolute path.",
-            "Write the whole path, from “/” on.",
+            say("The destination must be an absolute path."),
+            say("Write the whole path, from “/” on."),
         ),
         Row(
             (INTERNAL,),
@@ -156,8 +161,8 @@ PLACES = Section(
             DestinationUnusable,
             "internal error: unable to execute QEMU command 'blockdev-add': Failed to "
             "connect to '127.0.0.1:10809': Connection refused",
-            "The host cannot reach the destination's server or export.",
-            "Check that the server runs and that the export's name is right.",
+            say("The host cannot reach the destination's server or export."),
+            say("Check that the server runs and that the export's name is right."),
         ),
         Row(
             (INTERNAL,),
@@ -166,25 +171,27 @@ PLACES = Section(
             DestinationUnusable,
             "internal error: unable to execute QEMU command 'blockdev-add': Parameter "
             "'driver' does not accept value 'rbd'",
-            "The host's QEMU has no driver for this kind of destination.",
-            "Install QEMU's block driver package on the host, or choose another "
-            "destination.",
+            say("The host's QEMU has no driver for this kind of destination."),
+            say(
+                "Install QEMU's block driver package on the host, or choose "
+                "another destination."
+            ),
         ),
         Row(
             (INTERNAL, CONFIG_UNSUPPORTED),
             r"is not translated",
             DestinationUnusable,
             "internal error: storage source pool 'fast' volume 'web' is not translated",
-            "libvirt takes no volume as a destination, only its path.",
-            "Read the host's inventory again, and choose the volume anew.",
+            say("libvirt takes no volume as a destination, only its path."),
+            say("Read the host's inventory again, and choose the volume anew."),
         ),
         Row(
             (NO_SOURCE, XML_ERROR, XML_DETAIL),
             "",
             DestinationUnusable,
             "missing source information for device vda",
-            "libvirt can't make sense of the destination's XML.",
-            "Look at the XML that the job shows; correct it, or use the fields.",
+            say("libvirt can't make sense of the destination's XML."),
+            say("Look at the XML that the job shows; correct it, or use the fields."),
         ),
     ),
 )

@@ -24,6 +24,7 @@ from jobs.hypervisor.errors import (
     InvalidOption,
     Refused,
 )
+from jobs.said import say
 
 REST = Section(
     "Whatever else comes with these codes",
@@ -34,8 +35,8 @@ REST = Section(
             Refused,
             "this function is not supported by the connection driver: "
             "virDomainBlockCopy",
-            "The host's hypervisor cannot copy disks of running domains.",
-            "Only QEMU can do this.",
+            say("The host's hypervisor cannot copy disks of running domains."),
+            say("Only QEMU can do this."),
         ),
         Row(
             (OPERATION_DENIED, ACCESS_DENIED),
@@ -43,16 +44,16 @@ REST = Section(
             Refused,
             "operation virDomainBlockCopy forbidden: read only access prevents "
             "virDomainBlockCopy",
-            "The console has no right to do this on the host.",
-            "Check the host's libvirt access rules.",
+            say("The console has no right to do this on the host."),
+            say("Check the host's libvirt access rules."),
         ),
         Row(
             (RESOURCE_BUSY, OPERATION_ABORTED),
             "",
             Refused,
             "resource busy: device is in use",
-            "Something on the host is in use by another operation.",
-            "Wait a moment and try again.",
+            say("Something on the host is in use by another operation."),
+            say("Wait a moment and try again."),
             retryable=True,
         ),
         Row(
@@ -60,8 +61,8 @@ REST = Section(
             "",
             Refused,
             "out of memory",
-            "The host has no memory left for the request.",
-            "Free memory on the host, then try again.",
+            say("The host has no memory left for the request."),
+            say("Free memory on the host, then try again."),
             retryable=True,
         ),
         Row(
@@ -69,9 +70,11 @@ REST = Section(
             "",
             Refused,
             "guest-fsfreeze-freeze failed",
-            "The guest agent could not do what it was asked for.",
-            "Read the guest's own log, or finish without freezing: the copy is then as "
-            "after a power cut.",
+            say("The guest agent could not do what it was asked for."),
+            say(
+                "Read the guest's own log, or finish without freezing: the copy "
+                "is then as after a power cut."
+            ),
         ),
         Row(
             (INVALID_ARG, ARGUMENT_UNSUPPORTED, OVERFLOW),
@@ -84,25 +87,33 @@ REST = Section(
             "",
             Refused,
             "unsupported configuration: something that this host lacks",
-            "The host's libvirt or QEMU does not support this copy.",
-            "Change the destination or the options; libvirt's own message says which.",
+            say("The host's libvirt or QEMU does not support this copy."),
+            say(
+                "Change the destination or the options; libvirt's own message "
+                "says which."
+            ),
         ),
         Row(
             (OPERATION_INVALID,),
             "",
             Refused,
             "Requested operation is not valid: something of the moment",
-            "The host can't do this at the moment.",
-            "Look at what else goes on with the guest; libvirt's own message says it.",
+            say("The host can't do this at the moment."),
+            say(
+                "Look at what else goes on with the guest; libvirt's own "
+                "message says it."
+            ),
         ),
         Row(
             ANY_FAILURE,
             "",
             Refused,
             "internal error: something that nobody has seen yet",
-            "The host tried and could not do it.",
-            "libvirt's own message and the host's log (journalctl -u libvirtd, or "
-            "virtqemud) say why.",
+            say("The host tried and could not do it."),
+            say(
+                "libvirt's own message and the host's log (journalctl -u "
+                "libvirtd, or virtqemud) say why."
+            ),
         ),
     ),
 )
