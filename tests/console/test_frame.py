@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -153,3 +156,16 @@ def test_a_fault_of_our_own_is_said_in_the_frame(
     answer = client.get("/")
     assert answer.status_code == 500
     assert "The console made a mistake" in text_of(answer)
+
+
+# --- Motion ---------------------------------------------------------------
+
+
+def test_nothing_moves_for_who_wants_no_motion() -> None:
+    """Bootstrap's own sheets keep that promise for what is theirs."""
+    moves = re.compile(r"\b(transition|animation|scroll-behavior)[\w-]*:")
+    asked = "@media (prefers-reduced-motion: no-preference)"
+    sheets = list((settings.BASE_DIR / "static" / "console").glob("*.css"))
+    lines = [line for sheet in sheets for line in sheet.read_text().splitlines()]
+    assert any(moves.search(line) for line in lines)
+    assert [line for line in lines if moves.search(line) and asked not in line] == []
