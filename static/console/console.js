@@ -43,6 +43,7 @@
 
   document.addEventListener("done", (event) => {
     dialog.close();
+    event.target.closest?.("form")?.reset(); // the fields say again what is in force
     for (const error of document.querySelectorAll("[role=alert][data-keep]")) error.replaceChildren();
     toast(event.detail);
     document.dispatchEvent(new CustomEvent("console:refresh"));

@@ -69,11 +69,12 @@ def test_the_tab_follows_the_job(
 
 def set_bandwidth(page: Page, typed: str) -> None:
     """Change the bandwidth of the open page's job, by the keyboard alone."""
-    page.get_by_role("textbox", name="Bandwidth").focus()
+    acts.field(page, "Bandwidth").focus()
     page.keyboard.press("Control+A")
     page.keyboard.type(typed)
     page.keyboard.press("Enter")
     expect(page.locator("#toasts")).to_contain_text("was asked for.")
+    expect(acts.field(page, "Bandwidth")).to_be_focused()
 
 
 # --- Toasts --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,14 @@ def test_the_sum_is_of_all_pages(
     assert "in 4 leftovers, 1 of them not measured" in text
     assert "/old-0" not in text
     assert "/old-0" in page(signed_in(victor), page="2")
+
+
+def test_a_size_says_when_it_was_measured(victor: User, leftover: Leftover) -> None:
+    before = timezone.now() - timedelta(minutes=7)
+    Leftover.objects.update(measured_at=before)
+    assert re.search(
+        "3 GiB</span> <span[^>]*><time[^>]*>7 min ago", page(signed_in(victor))
+    )
 
 
 def test_says_who_uses_one(ada: User, disk: Disk, leftover: Leftover) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
@@ -84,6 +86,10 @@ def test_what_the_hold_costs(redis: None, olga: User, disk: Disk) -> None:
     assert cost in text_of(signed_in(olga).get("/jobs/"))
     page = text_of(signed_in(olga).get(f"/jobs/{job.pk}/"))
     assert "<dt>Guest writes mirrored since</dt><dd>3 GiB</dd>" in page
+    with patch("jobs.live.time.time", return_value=time.time() - 60):
+        seen(job, 13 * 2**30, 13 * 2**30)
+    row = text_of(signed_in(olga).get("/jobs/"))
+    assert re.search(f"{cost}</span> <time [^>]*data-age class[^>]*>as of 1 min", row)
 
 
 def test_what_pivots_by_itself_waits_for_nobody(olga: User, disk: Disk) -> None:
