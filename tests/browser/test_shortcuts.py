@@ -35,12 +35,12 @@ def press(page: Page, keys: str) -> None:
 
 
 def test_moving_selecting_and_opening(olga: Person, make_guest: MakeGuest) -> None:
-    page, names = olga.page, []
+    page, jobs = olga.page, {}
     for _ in range(2):
         guest = make_guest(writing=False)
         new = fast(guest.host) / f"{guest.name}.qcow2"
-        job = acts.start_copy(page, guest, new, bandwidth=acts.SLOW)
-        names.append(guest.name)
+        jobs[guest.name] = acts.start_copy(page, guest, new, bandwidth=acts.SLOW)
+    names = sorted(jobs)  # web-10 before web-9
     page.goto("/jobs/?sort=domain&state=active&q=web-")
     links = [page.locator("#live").get_by_role("link", name=name) for name in names]
     first, second = links
@@ -68,7 +68,7 @@ def test_moving_selecting_and_opening(olga: Person, make_guest: MakeGuest) -> No
     assert acts.has_stayed(page)
     press(page, "j")
     page.keyboard.press("Enter")
-    page.wait_for_url(job)
+    page.wait_for_url(jobs[names[1]])
 
 
 @pytest.mark.parametrize(("key", "path"), PAGES.items())

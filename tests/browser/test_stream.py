@@ -74,6 +74,7 @@ def test_what_somebody_does_survives_a_cut(
         expect(indicator(page)).to_contain_text(re.compile(r"as of \d+ s ago"))
         expect(page.locator("#live .age").first).to_contain_text("as of")
         page.keyboard.type("x")
+        place = page.evaluate("scrollY")
     finally:
         stack.web.start()
         stack.web.wait_until(stack.answers)
@@ -85,7 +86,7 @@ def test_what_somebody_does_survives_a_cut(
     expect(field).to_be_focused()
     expect(field).to_have_value("12 MiBx/s")
     assert field.evaluate("node => node.selectionStart") == len("12 MiBx")
-    assert page.evaluate("scrollY") == 200
+    assert page.evaluate("scrollY") == place > 0
     for each in (menu, fold):
         expect(each).to_have_attribute("open", "")
 
