@@ -35,6 +35,10 @@ LISTS = {
     "hosts": "/hosts/",
     "silent hosts": "/hosts/?reach=silent",
     "domains": "/domains/",
+    "domains by some filters": "/domains/?state=on&q=w&site=default&sort=-host",
+    "storage": "/storage/",
+    "storage of a silent host": "/storage/?host=birch&sort=full",
+    "storage by a filter that is none": "/storage/?colour=red",
     "new copy": "/copy/",
     "leftovers": "/leftovers/",
     "no leftovers": "/leftovers/?q=nobody-has-this-name",
@@ -301,6 +305,11 @@ def test_forms_full_of_errors(ada: Person, furniture: Furniture) -> None:
     acts.field(page, "Granularity").fill("3")
     page.get_by_role("button", name="Start", exact=True).click(force=True)
     expect(page.locator("#granularity-error")).not_to_be_empty()
+    assert_good(page)
+    page.goto(LISTS["cancel many"])
+    page.get_by_label(re.compile("^Type cancel")).fill("something else")
+    page.get_by_role("button", name=re.compile("^Cancel")).click()
+    expect(page.locator("#typed-error")).not_to_be_empty()
     assert_good(page)
     page.goto("/hosts/add/")
     page.get_by_role("button", name="Save").click()

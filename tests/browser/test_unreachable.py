@@ -45,7 +45,8 @@ def test_the_daemon_is_frozen_and_killed(
     expect(acts.state(page)).to_have_text("copying")
     acts.stay(page)
     acts.open_domain(second := olga.context.new_page(), far_guest.name)
-    paths = (job, "/", "/jobs/", "/hosts/", "/copy/", second.url, f"{job}cancel/")
+    lists = ("/", "/jobs/", "/hosts/", "/storage/")
+    paths = (job, *lists, "/copy/", second.url, f"{job}cancel/")
 
     birch.freeze()
     try:
@@ -79,6 +80,8 @@ def see_it_elsewhere(page: Page, guest: Guest) -> None:
     row = running.get_by_role("row", name=guest.name)
     expect(row).to_contain_text("copying")
     expect(row).to_contain_text("no answer, last seen")
+    page.goto("/storage/?host=birch")
+    expect(page.get_by_role("row", name="images")).to_contain_text("last seen")
     page.goto("/hosts/?reach=silent")
     page.get_by_role("link", name="birch", exact=True).click()
     expect(acts.state(page)).to_have_text("does not answer")

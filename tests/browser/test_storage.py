@@ -1,0 +1,71 @@
+"""The storage page in a browser: what copies take of the pools, and what they leave."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from lab.guest import Guest
+from lab.host import PrivateHost
+from tests.browser import acts
+from tests.browser.conftest import MeetPerson, fast
+from tests.browser.people import Person
+
+
+def test_a_copy_is_promised_room_and_leaves_something(
+    olga: Person, guest: Guest, alder: PrivateHost
+) -> None:
+    page, new = olga.page, fast(alder) / f"{guest.name}.qcow2"
+    job = acts.start_copy(page, guest, new, bandwidth=acts.SLOW)
+    expect(acts.state(page)).to_have_text("copying")
+    storage = olga.context.new_page()
+    storage.goto("/storage/?host=alder&q=fast")
+    row = storage.get_by_role("row", name=re.compile(str(fast(alder))))
+    expect(row).to_contain_text(guest.name)
+    expect(row).to_contain_text("copying")
+    acts.stay(storage)
+
+    acts.confirm(page, "Cancel")
+    expect(acts.state(page)).to_have_text("cancelled")
+
+    # The open page says so by itself.
+    expect(row).not_to_contain_text(guest.name)
+    expect(row.get_by_role("link", name=re.compile("leftover"))).to_be_visible()
+    assert acts.has_stayed(storage)
+    row.get_by_role("link", name=re.compile("leftover")).click()
+    expect(storage.get_by_role("table")).to_contain_text(str(new))
+    assert job
+
+
+def test_filters_by_typing_and_by_a_click(olga: Person, alder: PrivateHost) -> None:
+    page = olga.page
+    page.goto("/storage/")
+    acts.stay(page)
+    rows = page.get_by_role("table").get_by_role("row")
+    page.get_by_label("Search pools").fill("images")
+    expect(rows.filter(has_text=str(fast(alder)))).to_have_count(0)
+    page.get_by_label("Host", exact=True).select_option("alder")
+    expect(rows).to_have_count(2)
+    assert acts.has_stayed(page)
+    expect(page).to_have_url(re.compile(r"q=images.*host=alder"))
+    page.get_by_role("link", name=re.compile("^host alder")).click()
+    expect(rows).to_have_count(3)
+    page.get_by_role("link", name="Host", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Host")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+
+
+def test_without_javascript(meet: MeetPerson, alder: PrivateHost) -> None:
+    page = meet("olga", java_script_enabled=False).page
+    page.goto("/storage/")
+    page.get_by_label("Search pools").fill(str(fast(alder)))
+    page.get_by_role("button", name="Filter").click()
+    rows = page.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("% of")
+    page.get_by_role("link", name=re.compile("^Nearly full")).click()
+    expect(page.get_by_role("link", name=re.compile("^Nearly full"))).to_have_attribute(
+        "aria-current", "true"
+    )
