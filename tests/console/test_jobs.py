@@ -415,4 +415,4 @@ def test_history_takes_no_more_queries(olga: User, disk: Disk) -> None:
     for number in range(20):
         JobEvent.objects.create(job=job, message=f"line {number}")
         audit.record(SYSTEM, "speed", job, audit.Outcome.DONE)
-    assert queries_of(client, address) == few <= 12
+    assert queries_of(client, address) == few <= 13
