@@ -5,36 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from lab.guest import Guest
 from lab.host import PrivateHost
+from lab.stack import Stack
 from tests.browser import acts, truth
 from tests.browser.conftest import MeetPerson, fast
 from tests.browser.people import Person
 from tests.browser.test_keyboard import tab_to
 
 
-def mark(page: Page, name: str, *, production: bool) -> None:
-    """Say in a host's form whether it is in production."""
-    page.goto("/hosts/")
-    page.get_by_role("table").get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("link", name="Edit").click()
-    page.get_by_label("Production").set_checked(production)
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text(f"{name} is saved.")).to_be_visible()
-
-
-@pytest.fixture
-def production(ada: Person, alder: PrivateHost) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def production(stack: Stack, alder: PrivateHost) -> Iterator[None]:
     """The time in which alder is in production."""
-    mark(ada.page, alder.name, production=True)
+    stack.manage("blockcopy", "host", "edit", alder.name, "--production")
     yield
-    mark(ada.page, alder.name, production=False)
+    stack.manage("blockcopy", "host", "edit", alder.name, "--no-production")
 
 
 def test_the_name_is_typed_by_keyboard(
-    olga: Person, guest: Guest, alder: PrivateHost, production: None
+    olga: Person, guest: Guest, alder: PrivateHost
 ) -> None:
     olga.expect_refusal(422)
     page, new = olga.page, str(fast(alder) / f"{guest.name}.qcow2")
@@ -70,7 +61,6 @@ def test_the_name_is_typed_without_javascript(
     meet: MeetPerson,
     guest: Guest,
     alder: PrivateHost,
-    production: None,
 ) -> None:
     job = acts.start_mirror(olga.page, guest, fast(alder) / f"{guest.name}.qcow2")
     page = meet("olga", java_script_enabled=False).page
