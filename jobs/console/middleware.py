@@ -1,10 +1,11 @@
-"""Has each page made for its reader."""
+"""Has each page made for its reader, and sent in few bytes."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.utils import timezone, translation
 from django.utils.deprecation import MiddlewareMixin
 
@@ -35,3 +36,21 @@ class ReaderMiddleware(MiddlewareMixin):
         """Leave no reader's zone to what this thread does next."""
         timezone.deactivate()
         return response
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Compresses pages; what streams goes out as it comes.
+
+    A page's length could betray a secret to whoever can make a person ask for it again
+    and again with guesses in the address (BREACH). The only secret in our pages is
+    the CSRF token, which is written in another way each time; Django adds random
+    bytes besides; and the session's cookie goes with no request that another site
+    makes but for whole pages.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if response.streaming:
+            return response
+        return super().process_response(request, response)
