@@ -319,6 +319,15 @@ def test_a_bandwidth_that_makes_no_sense(
     assert not AuditEntry.objects.filter(outcome="asked").exists()
 
 
+def test_a_bandwidth_may_have_a_reason(olga: User, job: CopyJob) -> None:
+    client, address = signed_in(olga), reverse("job-speed", args=[job.pk])
+    post = {"bandwidth": "fast", "reason": "backup window"}
+    assert 'value="backup window"' in text_of(client.post(address, post))
+    client.post(address, {**post, "bandwidth": "50 MiB/s"})
+    entry = AuditEntry.objects.get(action="speed", outcome="asked")
+    assert entry.reason == "backup window"
+
+
 def test_the_bandwidth_s_ladder(
     victor: User, otto: User, olga: User, disk: Disk
 ) -> None:

@@ -137,7 +137,8 @@ def speed(request: Request, pk: int) -> HttpResponse:
     typed = request.POST.get("bandwidth", "").strip()
     try:
         bytes_per_second = typed_bandwidth(typed)
-        actions.set_speed(job, bytes_per_second, from_request(request))
+        reason = request.POST.get("reason", "").strip()[:MOST_REASON]
+        actions.set_speed(job, bytes_per_second, from_request(request), reason)
     except ValueError as error:
         return _speed_refused(request, pk, typed, error.args[0], 422)
     except actions.Denied as error:
@@ -172,4 +173,5 @@ def _speed_refused(
         response["X-Fragment"] = "true"
         return response
     context = {**page_of(request, pk), "speed_error": error, "speed_typed": typed}
+    context["speed_reason"] = request.POST.get("reason", "")
     return render(request, "console/job.html", context, status=status)
