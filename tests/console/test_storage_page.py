@@ -195,7 +195,7 @@ def test_the_same_network_storage_is_told_and_counted_once_for_all(
         assert [each.job for each in row.promised] == [job]
         assert row.left_bytes == 3 * GIB
     text = page(signed_in(victor), host="alder")
-    assert "The same storage on" in text
+    assert "The same storage:" in text
     assert f'<a class="plain" href="/hosts/{birch.pk}/">birch</a>' in text
 
 
@@ -213,7 +213,7 @@ def test_what_only_looks_the_same_is_not_told_as_such(
     other = fields.pop("other", fields.get("source", ""))
     add_pool(host, "nfs", path="/mnt/nfs", **fields)
     add_pool(birch, "nfs", path="/mnt/nfs", **{**fields, "source": other})
-    assert "The same storage on" not in page(signed_in(victor))
+    assert "The same storage:" not in page(signed_in(victor))
 
 
 # --- Filters, order, pages -----------------------------------------------------------
