@@ -19,6 +19,7 @@ from jobs.hypervisor import Evidence, Reason, meaning
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.resolve import COPY_AGAIN, Decision, Side
+from jobs.said import say
 from jobs.transition import Level, tell
 from jobs.units import bytes_text
 
@@ -26,7 +27,7 @@ from jobs.units import bytes_text
 LATE = timedelta(seconds=60)
 # With less than this a storage counts as full.
 NEXT_TO_NOTHING = 16 * 2**20
-ON_SOURCE = "The guest runs on its source."
+ON_SOURCE = say("The guest runs on its source.")
 
 
 def sentence(job: CopyJob, qemu_text: str) -> str:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from jobs.said import say
 from jobs.units import bandwidth_text, rough_text
 
 # Nothing is said of a shorter time; no copy is called hopeless, or certain, before
@@ -60,24 +61,30 @@ class Forecast:
     def text(self) -> str:
         """Say it: "about 5 min", "4 min to 9 min", "does not converge at this rate"."""
         if self.kind == Kind.STANDS:
-            return "stands still"
+            return say("stands still")
         if self.kind == Kind.DIVERGES:
-            return "does not converge at this rate"
+            return say("does not converge at this rate")
         if self.low is None:
-            return "unknown"
+            return say("unknown")
         low = rough_text(self.low)
         if self.high is None:
-            return f"{low} or more"
+            return say("%(low)s or more", low=low)
         high = rough_text(self.high)
         near = self.high <= SAME * self.low
-        return f"about {high}" if near or low == high else f"{low} to {high}"
+        return (
+            say("about %(high)s", high=high)
+            if near or low == high
+            else say("%(low)s to %(high)s", low=low, high=high)
+        )
 
     @property
     def short(self) -> str:
         """Say it after a rate in a line: "about 5 min left"; empty if unknown."""
         if self.kind == Kind.UNKNOWN:
             return ""
-        return f"{self.text} left" if self.kind == Kind.RANGE else self.text
+        if self.kind == Kind.RANGE:
+            return say("%(time)s left", time=self.text)
+        return self.text
 
 
 UNKNOWN = Forecast(Kind.UNKNOWN)
@@ -141,15 +148,21 @@ def what_helps(*, limit: int, synchronous: bool) -> list[str]:
     guest's writes wait for the copy already.
     """
     if limit:
-        words = [f"More bandwidth: the limit is {bandwidth_text(limit)}."]
+        words = [
+            say("More bandwidth: the limit is %(limit)s.", limit=bandwidth_text(limit))
+        ]
     else:
         words = [
-            "No limit holds it back: the source, the destination or the way between "
-            "them gives no more. A faster destination helps."
+            say(
+                "No limit holds it back: the source, the destination or the way "
+                "between them gives no more. A faster destination helps."
+            )
         ]
     if not synchronous:
         words.append(
-            "Synchronous writes at the next start: the guest then waits for the copy "
-            "instead of running ahead of it."
+            say(
+                "Synchronous writes at the next start: the guest then waits for the "
+                "copy instead of running ahead of it."
+            )
         )
-    return [*words, "Fewer writes in the guest meanwhile."]
+    return [*words, say("Fewer writes in the guest meanwhile.")]

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from jobs.hypervisor import DiskObservation, DomainObservation, Mirror
 from jobs.lifecycle import ENDED, State, WhenReady
+from jobs.said import joined, say
 
 # A start that nobody heard the answer of may take effect for so long: the call itself
 # may take a minute, and its lock is lost with Redis.
@@ -115,7 +116,9 @@ class Decision:
 
 
 NOTHING = Decision()
-COPY_AGAIN = "Start a new copy to a new destination, or remove the partial one first."
+COPY_AGAIN = say(
+    "Start a new copy to a new destination, or remove the partial one first."
+)
 
 
 def resolve(record: Record, observation: Observation) -> Decision:
@@ -144,19 +147,19 @@ def _settle(record: Record, observation: DomainObservation | Gone) -> Decision:
     if record.state == State.QUEUED:
         return Decision(act=Act.START)
     if isinstance(observation, Gone):
-        return _run_over(record, "The domain no longer exists on the host.")
+        return _run_over(record, say("The domain no longer exists on the host."))
     disk = observation.disks.get(record.disk)
     if observation.domain_id is None:
         named = disk.persistent_source if disk else None
         if observation.unaccounted and named != record.destination:
             return _unaccounted(record)
-        reason = "The guest stopped; block copies end with their guest."
+        reason = say("The guest stopped; block copies end with their guest.")
         return _run_over(record, reason, named)
     if record.libvirt_id is not None and observation.domain_id != record.libvirt_id:
-        reason = "The guest was restarted; block copies end with their guest."
+        reason = say("The guest was restarted; block copies end with their guest.")
         return _run_over(record, reason, _both(observation, disk) if disk else None)
     if disk is None:
-        return _failed("The domain has no such disk any more.")
+        return _failed(say("The domain has no such disk any more."))
     return _running(record, observation, disk)
 
 
@@ -171,8 +174,11 @@ def _running(
     if disk.source == record.source:
         return _on_source(record)
     return _failed(
-        f"The disk is now {disk.source}, neither the source nor the destination of "
-        "this copy."
+        say(
+            "The disk is now %(source)s, neither the source nor the "
+            "destination of this copy.",
+            source=disk.source,
+        )
     )
 
 
@@ -191,8 +197,12 @@ def _with_mirror(record: Record, mirror: Mirror) -> Decision:
         return NOTHING
     if mirror.destination != record.destination or mirror.job not in ("copy", ""):
         return _failed(
-            f"Another block job is on this disk now: {mirror.job or 'copy'} to "
-            f"{mirror.destination}. It was left alone.",
+            say(
+                "Another block job is on this disk now: %(job)s to "
+                "%(destination)s. It was left alone.",
+                job=mirror.job or "copy",
+                destination=mirror.destination,
+            ),
         )
     if mirror.ready in ("pivot", "abort"):
         return NOTHING  # just being ended; the next look shows how
@@ -208,12 +218,14 @@ def _ours(record: Record, *, ready: bool) -> Decision:
         case State.PIVOTING:
             return _pivot_pending(record, ready=ready)
         case State.FINISHING if record.refused:
-            return Decision(State.MIRRORING, reason="The host refused to finish.")
+            return Decision(State.MIRRORING, reason=say("The host refused to finish."))
         case State.CANCELLING if record.by_limit and ready and not record.call_running:
             return Decision(
                 State.MIRRORING,
-                reason="The copy became ready before the limit cancelled it; limits "
-                "are for copies that are not.",
+                reason=say(
+                    "The copy became ready before the limit cancelled it; limits "
+                    "are for copies that are not."
+                ),
             )
         case State.FINISHING | State.CANCELLING if not record.call_running:
             return Decision(act=Act.END)
@@ -222,9 +234,11 @@ def _ours(record: Record, *, ready: bool) -> Decision:
 
 def _progressing(record: Record, *, ready: bool) -> Decision:
     if ready:
-        return Decision(State.MIRRORING, reason="Source and destination are in sync.")
+        return Decision(
+            State.MIRRORING, reason=say("Source and destination are in sync.")
+        )
     if record.state == State.STARTING:
-        return Decision(State.COPYING, reason="The copy runs.")
+        return Decision(State.COPYING, reason=say("The copy runs."))
     return NOTHING
 
 
@@ -232,9 +246,13 @@ def _by_policy(record: Record) -> Decision:
     if record.intent_age is not None and record.intent_age < _retry_seconds(record):
         return NOTHING
     if record.when_ready == WhenReady.PIVOT:
-        return Decision(State.PIVOTING, Act.PIVOT, "Pivot when ready was asked for.")
+        return Decision(
+            State.PIVOTING, Act.PIVOT, say("Pivot when ready was asked for.")
+        )
     if record.when_ready == WhenReady.FINISH:
-        return Decision(State.FINISHING, Act.END, "Finish when ready was asked for.")
+        return Decision(
+            State.FINISHING, Act.END, say("Finish when ready was asked for.")
+        )
     return NOTHING
 
 
@@ -248,16 +266,18 @@ def _pivot_pending(record: Record, *, ready: bool) -> Decision:
         return NOTHING
     if record.refused or not ready:
         return Decision(
-            State.MIRRORING, reason="The host refused the pivot; the mirror stands."
+            State.MIRRORING,
+            reason=say("The host refused the pivot; the mirror stands."),
         )
     if record.when_ready != WhenReady.PIVOT and (
         record.intent_age is None or record.intent_age > PIVOT_INTENT_SECONDS
     ):
         return Decision(
             State.MIRRORING,
-            reason="The pivot could not be carried out in time and was not tried "
-            "again.",
-            remedy="Pivot again if it is still wanted.",
+            reason=say(
+                "The pivot could not be carried out in time and was not tried again."
+            ),
+            remedy=say("Pivot again if it is still wanted."),
         )
     return Decision(act=Act.PIVOT)
 
@@ -282,11 +302,16 @@ def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> D
         return Decision(act=Act.REPAIR, by_us=by_us)
     return Decision(
         State.FAILED,
-        reason=f"The guest runs on the destination, but its persistent definition "
-        f"names {disk.persistent_source or 'no such disk'}: the next boot would use "
-        "that.",
-        remedy="Correct the persistent definition (virsh edit) before the guest is "
-        "shut down.",
+        reason=say(
+            "The guest runs on the destination, but its persistent "
+            "definition names %(persistent_source)s: the next boot would "
+            "use that.",
+            persistent_source=disk.persistent_source or "no such disk",
+        ),
+        remedy=say(
+            "Correct the persistent definition (virsh edit) before the "
+            "guest is shut down."
+        ),
         by_us=by_us,
         side=Side.DESTINATION,
     )
@@ -303,17 +328,22 @@ def _on_source(record: Record) -> Decision:
         case State.FINISHING:
             return _finished(record)
         case State.CANCELLING:
-            return Decision(State.CANCELLED, reason="The copy was cancelled.")
+            return Decision(State.CANCELLED, reason=say("The copy was cancelled."))
         case State.STARTING:
             return _ended_at_once() if record.begun else _never_began()
         case State.PIVOTING:
-            return _failed("The pivot failed; the guest runs on its source.")
+            return _failed(say("The pivot failed; the guest runs on its source."))
     # A stranger's cancel and a failed destination look alike from here.
     return Decision(
         State.FAILED,
-        reason="The copy ended on the host, not by this console: it failed there, or "
-        "somebody else ended it. The guest runs on its source.",
-        remedy="Check the destination's storage and free space. " + COPY_AGAIN,
+        reason=say(
+            "The copy ended on the host, not by this console: it failed "
+            "there, or somebody else ended it. The guest runs on its "
+            "source."
+        ),
+        remedy=joined(
+            say("Check the destination's storage and free space."), COPY_AGAIN
+        ),
         by_us=False,
     )
 
@@ -329,17 +359,23 @@ def _may_begin_yet(record: Record) -> bool:
 def _ended_at_once() -> Decision:
     return Decision(
         State.FAILED,
-        reason="The copy ended at once. The guest runs on its source.",
-        remedy="Check the destination's size, format and free space. " + COPY_AGAIN,
+        reason=say("The copy ended at once. The guest runs on its source."),
+        remedy=joined(
+            say("Check the destination's size, format and free space."), COPY_AGAIN
+        ),
     )
 
 
 def _never_began() -> Decision:
     return Decision(
         State.FAILED,
-        reason="The copy did not begin; the host's answer to the start was not heard.",
-        remedy="Should the disk show a copy to this destination later, end that one "
-        "with virsh blockjob. Then start a new copy.",
+        reason=say(
+            "The copy did not begin; the host's answer to the start was not heard."
+        ),
+        remedy=say(
+            "Should the disk show a copy to this destination later, end "
+            "that one with virsh blockjob. Then start a new copy."
+        ),
     )
 
 
@@ -350,16 +386,18 @@ def _finished(record: Record) -> Decision:
     could have heard it.
     """
     if record.last_event == "failed":
-        return _failed("The destination failed while the mirror was being ended.")
+        return _failed(say("The destination failed while the mirror was being ended."))
     if record.last_event == "canceled" or record.end_accepted:
         return Decision(
-            State.COPIED, reason="The mirror was ended; the copy is complete."
+            State.COPIED, reason=say("The mirror was ended; the copy is complete.")
         )
     if record.intent_age is not None and record.intent_age < EVIDENCE_SECONDS:
         return NOTHING
     return _failed(
-        "The mirror ended, but nothing shows that it was whole until then; the "
-        "destination can't be vouched for."
+        say(
+            "The mirror ended, but nothing shows that it was whole until "
+            "then; the destination can't be vouched for."
+        )
     )
 
 
@@ -381,21 +419,33 @@ def _run_over(record: Record, reason: str, named: str | None = None) -> Decision
         # Only a pivot writes the destination into the persistent definition.
         return Decision(
             State.PIVOTED,
-            reason="The guest's run ended after the pivot; the domain's definition "
-            "names the destination.",
+            reason=say(
+                "The guest's run ended after the pivot; the domain's definition "
+                "names the destination."
+            ),
             side=Side.DESTINATION,
         )
     if on_destination:
         return _lost(
-            f"{reason} The domain's definition names the destination all the same.",
-            "Keep the destination: the domain uses it.",
+            say(
+                "%(reason)s The domain's definition names the destination all "
+                "the same.",
+                reason=reason,
+            ),
+            say("Keep the destination: the domain uses it."),
             Side.DESTINATION,
         )
     if record.state == State.PIVOTING:
         return _lost(
-            f"{reason} Whether the pivot took place before that is not known.",
-            "Before the guest is started or a file removed: make sure on the host that "
-            "no QEMU process of it still runs, and compare source and destination.",
+            say(
+                "%(reason)s Whether the pivot took place before that is not known.",
+                reason=reason,
+            ),
+            say(
+                "Before the guest is started or a file removed: make sure on "
+                "the host that no QEMU process of it still runs, and compare "
+                "source and destination."
+            ),
             Side.UNKNOWN,
         )
     return _lost(reason)
@@ -406,11 +456,17 @@ def _unaccounted(record: Record) -> Decision:
     if record.state == State.FINISHING and record.last_event == "canceled":
         return _finished(record)
     return _lost(
-        "libvirt says that the guest is off and does not know why. Its daemon was "
-        "restarted meanwhile and may have lost a guest that still runs.",
-        "Do not start the guest and touch neither file: first make sure on the host "
-        "that no QEMU process of it runs (ps), and if one does, shut the guest down "
-        "from inside. Then compare source and destination.",
+        say(
+            "libvirt says that the guest is off and does not know why. Its "
+            "daemon was restarted meanwhile and may have lost a guest that "
+            "still runs."
+        ),
+        say(
+            "Do not start the guest and touch neither file: first make sure "
+            "on the host that no QEMU process of it runs (ps), and if one "
+            "does, shut the guest down from inside. Then compare source and "
+            "destination."
+        ),
         Side.UNKNOWN,
     )
 

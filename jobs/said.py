@@ -14,7 +14,8 @@ of one loses the translation and never the English; `joined` keeps both.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from gettext import NullTranslations
 from typing import Any, Protocol
@@ -142,6 +143,34 @@ def localized(text: object) -> str:
 
 def _inner(value: Any) -> Any:
     return localized(value) if isinstance(value, Said) else value
+
+
+def recalled(text: str) -> str:
+    """Return what was written down in the language that is active now, as far as its
+    sentences are messages as they stand; the others in English.
+
+    For records that keep no more than their text: a failure, a host's error.
+    """
+    if isinstance(text, Said):
+        return localized(text)
+    return " ".join(_recalled(_SENTENCES.split(text))) if text else ""
+
+
+# A full stop belongs to a name, too; then nothing is found, and it stays English.
+_SENTENCES = re.compile(r"(?<=[.!?]) ")
+
+
+def _recalled(sentences: list[str]) -> Iterator[str]:
+    """The longest that are known together first: a message may be of several."""
+    at = 0
+    while at < len(sentences):
+        for end in range(len(sentences), at, -1):
+            text = " ".join(sentences[at:end])
+            known = _Speaker.language.gettext(text) if text else text
+            if known != text or end == at + 1:
+                yield known
+                at = end
+                break
 
 
 # --- As JSON ------------------------------------------------------------------------

@@ -32,8 +32,10 @@ class Marked(NullTranslations):
         return "de"
 
 
-def mark_german(patch: pytest.MonkeyPatch) -> None:
-    """Have German be marked English; its numbers stay German."""
+def mark_german(
+    patch: pytest.MonkeyPatch, instead: NullTranslations | None = None
+) -> None:
+    """Have German be marked English, or `instead`; its numbers stay German."""
     trans_real.translation("de")
     known = trans_real._translations  # type: ignore[attr-defined]
-    patch.setitem(known, "de", Marked())
+    patch.setitem(known, "de", instead or Marked())

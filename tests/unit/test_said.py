@@ -8,6 +8,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
+from gettext import NullTranslations
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,16 @@ from django.utils import translation
 from django.utils.html import format_html
 
 from jobs.lifecycle import State
-from jobs.said import Said, from_json, joined, localized, say, say_many, to_json
+from jobs.said import (
+    Said,
+    from_json,
+    joined,
+    localized,
+    recalled,
+    say,
+    say_many,
+    to_json,
+)
 from jobs.units import bandwidth_text, bytes_text, rough_text
 from tests.languages import mark_german
 
@@ -106,6 +116,32 @@ def test_copies_of_it_say_the_same(german: None) -> None:
     for again in (copy.deepcopy(said), pickle.loads(pickle.dumps(said))):
         assert isinstance(again, Said)
         assert localized(again) == "⟦web runs.⟧"
+
+
+KNOWN = {"The copy failed.": "Die Kopie schlug fehl.", "Wait. Then pivot.": "Warten."}
+
+
+class Knowing(NullTranslations):
+    """A language that knows little."""
+
+    def gettext(self, message: str) -> str:
+        return KNOWN.get(message, message)
+
+    def to_language(self) -> str:
+        return "de"
+
+
+def test_what_was_written_down_is_told_as_far_as_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mark_german(monkeypatch, Knowing())
+    kept = "The copy failed. QEMU said: e. g. nothing. Wait. Then pivot."
+    with translation.override("de"):
+        told = recalled(kept)
+        assert told == "Die Kopie schlug fehl. QEMU said: e. g. nothing. Warten."
+        assert recalled("") == ""
+        assert recalled("Who knows.") == "Who knows."
+    assert recalled(kept) == kept
 
 
 # --- Every call in the product --------------------------------------------------------

@@ -25,20 +25,20 @@ from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
 from jobs.processes import Process
 from jobs.roles import role_label, role_of
-from jobs.said import say
+from jobs.said import recalled, say
 from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text, version_text
 
 register = template.Library()
 
 # The lists, and the letter that leads to each after "g" (keys.js); "n" is a new copy.
 PAGES = {
-    "overview": "o",
-    "jobs": "j",
-    "hosts": "h",
-    "domains": "d",
-    "storage": "s",
-    "leftovers": "l",
-    "audit": "a",
+    "overview": (say("Overview"), "o"),
+    "jobs": (say("Jobs"), "j"),
+    "hosts": (say("Hosts"), "h"),
+    "domains": (say("Domains"), "d"),
+    "storage": (say("Storage"), "s"),
+    "leftovers": (say("Leftovers"), "l"),
+    "audit": (say("Audit"), "a"),
 }
 # Which entry of the navigation a page belongs to, by the name of its address.
 SECTIONS = {
@@ -135,6 +135,12 @@ def path(location: str) -> SafeString:
         slash,
         name,
     )
+
+
+@register.filter(name="recalled")
+def recalled_(text: str) -> str:
+    """Return what was written down in the reader's language, where it is known."""
+    return recalled(text)
 
 
 # --- Numbers ------------------------------------------------------------------------
@@ -336,8 +342,7 @@ class Entry:
 def navigation() -> list[Entry]:
     """Return the main navigation: the lists, in the order of an operator's day."""
     return [
-        Entry(name, name.capitalize(), reverse(name), key)
-        for name, key in PAGES.items()
+        Entry(name, label, reverse(name), key) for name, (label, key) in PAGES.items()
     ]
 
 
