@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.test import Client, TransactionTestCase
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
@@ -41,6 +41,13 @@ def _catalogs_are_compiled() -> None:
     """As set-up does it, for whoever has changed texts since then."""
     compiling = ". script/setup.sh && ensure_catalogs"
     subprocess.run(["bash", "-c", compiling], cwd=PROJECT, check=True)
+
+
+@pytest.fixture(autouse=True)
+def _next_one_reads_english() -> Iterator[None]:
+    """A request leaves its reader's language to the thread, and so to the next test."""
+    yield
+    translation.deactivate()
 
 
 # --- The database ------------------------------------------------------------------
