@@ -13,6 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from jobs.roles import is_administrator
@@ -21,9 +22,9 @@ from jobs.roles import is_administrator
 class ConsoleAdminSite(AdminSite):
     """Django admin under the console's name, its roles and its one sign-in page."""
 
-    site_header = "Blockcopy Console administration"
-    site_title = "Blockcopy Console"
-    index_title = "Administration"
+    site_header = _("Blockcopy Console administration")
+    site_title = _("Blockcopy Console")
+    index_title = _("Administration")
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -44,7 +45,7 @@ class ConsoleAdminSite(AdminSite):
         if self.has_permission(request):
             return HttpResponseRedirect(index)
         if request.user.is_authenticated:
-            raise PermissionDenied("The administration is for administrators.")
+            raise PermissionDenied(_("The administration is for administrators."))
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME, index))
 
     def password_change(

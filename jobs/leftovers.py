@@ -17,6 +17,7 @@ from jobs.actor import SYSTEM
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Domain, Host, Leftover, StoragePool
 from jobs.resolve import Side
+from jobs.said import say
 
 Kind = Leftover.Kind
 
@@ -152,13 +153,22 @@ def _users(locations: set[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for disk in _disks_that_name(locations):
         for location, how in _parts(disk):
-            words = f"{disk.domain.name} on {disk.domain.host} ({disk.target}: {how})"
+            words = say(
+                "%(domain)s on %(host)s (%(disk)s: %(how)s)",
+                domain=disk.domain.name,
+                host=disk.domain.host,
+                disk=disk.target,
+                how=how,
+            )
             if location in locations and words not in found.setdefault(location, []):
                 found[location].append(words)
     for job in _jobs_that_need(locations):
-        for location, how in ((job.source, "source"), (job.destination, "destination")):
+        ends = ((job.source, say("source")), (job.destination, say("destination")))
+        for location, how in ends:
             if location in locations:
-                words = f"job {job.pk}, which is active (its {how})"
+                words = say(
+                    "job %(job)s, which is active (its %(how)s)", job=job.pk, how=how
+                )
                 found.setdefault(location, []).append(words)
     return {location: users for location, users in found.items() if users}
 
@@ -178,12 +188,12 @@ def _disks_that_name(locations: set[str]) -> QuerySet[Disk]:
 
 
 def _parts(disk: Disk) -> Iterator[tuple[str, str]]:
-    yield disk.source, "source"
-    yield disk.persistent_source or "", "persistent definition"
-    yield disk.mirror, "destination of a copy"
+    yield disk.source, say("source")
+    yield disk.persistent_source or "", say("persistent definition")
+    yield disk.mirror, say("destination of a copy")
     for link in disk.chain.all():
         if link.depth:
-            yield link.location, "backing file"
+            yield link.location, say("backing file")
 
 
 def _jobs_that_need(locations: set[str]) -> QuerySet[CopyJob]:
@@ -203,14 +213,29 @@ def proof(leftover: Leftover) -> list[str]:
     """
     users = uses_of([leftover]).get(leftover.pk, [])
     return [
-        *(f"{leftover.location} is used by {user}." for user in users),
+        *(
+            say(
+                "%(location)s is used by %(user)s.",
+                location=leftover.location,
+                user=user,
+            )
+            for user in users
+        ),
         *(_silence(host) for host in hosts_to_tell(leftover)),
         *(
-            f"{domain.name} on {domain.host} did not say what it uses."
+            say(
+                "%(domain)s on %(host)s did not say what it uses.",
+                domain=domain.name,
+                host=domain.host,
+            )
             for domain in _unread()
         ),
         *(
-            f"What lies below {disk.source} of {disk.domain} is not known."
+            say(
+                "What lies below %(source)s of %(domain)s is not known.",
+                source=disk.source,
+                domain=disk.domain,
+            )
             for disk in _hiding()
         ),
         *_orphan(leftover),
@@ -221,9 +246,10 @@ def _orphan(leftover: Leftover) -> Iterator[str]:
     """A guest that libvirt may have lost is in no definition where it runs."""
     domain = leftover.job.domain
     if leftover.kind == Leftover.Kind.UNCERTAIN and domain.unaccounted:
-        yield (
-            f"libvirt may have lost {domain.name} while it runs, from either file. "
-            "Make sure on the host that no QEMU process of it does, and start it."
+        yield say(
+            "libvirt may have lost %(domain)s while it runs, from either file. Make "
+            "sure on the host that no QEMU process of it does, and start it.",
+            domain=domain.name,
         )
 
 
@@ -234,11 +260,11 @@ def hosts_to_tell(leftover: Leftover) -> QuerySet[Host]:
 
 
 def _silence(host: Host) -> str:
-    return f"{host} did not say what it uses{_because(host)}"
-
-
-def _because(host: Host) -> str:
-    return f": {host.error}" if host.error else "."
+    if host.error:
+        return say(
+            "%(host)s did not say what it uses: %(error)s", host=host, error=host.error
+        )
+    return say("%(host)s did not say what it uses.", host=host)
 
 
 def _unread() -> QuerySet[Domain]:

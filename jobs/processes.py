@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from jobs.models import Host
+from jobs.said import say
 
 log = structlog.get_logger(__name__)
 
@@ -46,24 +47,51 @@ class Kind(StrEnum):
 
 LABELS = {
     Kind.REDIS: "Redis",
-    Kind.WORKER: "Worker",
-    Kind.BEAT: "Beat",
-    Kind.TICK: "Regular look",
-    Kind.LISTENER: "Listener",
+    Kind.WORKER: say("Worker"),
+    Kind.BEAT: say("Beat"),
+    Kind.TICK: say("Regular look"),
+    Kind.LISTENER: say("Listener"),
 }
-# What it means when it is missing; {there} is "" or " at cellar".
+# What it means when it is missing.
 _MEANINGS = {
-    Kind.REDIS: "Nothing reaches a worker until Redis answers. No job is lost: the "
-    "copies go on on their hosts, and are found there again.",
-    Kind.WORKER: "Nothing starts or moves{there} until a worker runs{there}. Copies "
-    "that run go on on their hosts, unseen.",
-    Kind.BEAT: "No host is looked at by itself until beat runs: numbers stand still, "
-    "and only events and people move a job.",
-    Kind.TICK: "Beat asks for it and no worker has carried it out: all their threads "
-    "may be waiting for hosts that hang.",
-    Kind.LISTENER: "No events are heard{there} until a listener runs: what happens on "
-    "a host is noticed by the next look, a second or more later.",
+    Kind.REDIS: say(
+        "Nothing reaches a worker until Redis answers. No job is lost: the copies go "
+        "on on their hosts, and are found there again."
+    ),
+    Kind.WORKER: say(
+        "Nothing starts or moves until a worker runs. Copies that run go on on their "
+        "hosts, unseen."
+    ),
+    Kind.BEAT: say(
+        "No host is looked at by itself until beat runs: numbers stand still, and only "
+        "events and people move a job."
+    ),
+    Kind.TICK: say(
+        "Beat asks for it and no worker has carried it out: all their threads may be "
+        "waiting for hosts that hang."
+    ),
+    Kind.LISTENER: say(
+        "No events are heard until a listener runs: what happens on a host is noticed "
+        "by the next look, a second or more later."
+    ),
 }
+
+
+def _meaning(kind: Kind, site: str) -> str:
+    """What it means that it is missing, at `site` if that is not empty."""
+    if site and kind == Kind.WORKER:
+        return say(
+            "Nothing starts or moves at %(site)s until a worker runs at %(site)s. "
+            "Copies that run go on on their hosts, unseen.",
+            site=site,
+        )
+    if site and kind == Kind.LISTENER:
+        return say(
+            "No events are heard at %(site)s until a listener runs: what happens on a "
+            "host is noticed by the next look, a second or more later.",
+            site=site,
+        )
+    return _MEANINGS[kind]
 
 
 @dataclass(frozen=True)
@@ -218,9 +246,10 @@ def _unserved(kind: Kind, found: list[Sign], sites: Collection[str]) -> list[Pro
 
 
 def _missing(kind: Kind, site: str = "", at: float | None = None) -> Process:
-    there = f" at {site}" if site else ""
-    meaning = _MEANINGS[kind].format(there=there)
-    return Process(kind, LABELS[kind] + there, alive=False, at=at, meaning=meaning)
+    label = LABELS[kind]
+    if site:
+        label = say("%(process)s at %(site)s", process=label, site=site)
+    return Process(kind, label, alive=False, at=at, meaning=_meaning(kind, site))
 
 
 def _unknown(kind: Kind) -> Process:

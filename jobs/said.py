@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from gettext import NullTranslations
 from typing import Any, Protocol
@@ -134,6 +134,12 @@ def joined(*sentences: str) -> Said:
     if not there:
         return Said()
     return say(" ".join(f"%({name})s" for name in there), **there)
+
+
+def listed(items: Sequence[str]) -> Said:
+    """Return items as "a, b, c"."""
+    there = {f"s{place}": each for place, each in enumerate(items)}
+    return say(", ".join(f"%({name})s" for name in there), **there) if there else Said()
 
 
 def localized(text: object) -> str:

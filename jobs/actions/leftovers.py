@@ -12,7 +12,7 @@ from jobs.audit import Outcome
 from jobs.leftovers import uses_of
 from jobs.models import Host, Leftover
 from jobs.names import alone
-from jobs.said import joined, say
+from jobs.said import joined, listed, say
 from jobs.transition import tell
 from jobs.units import bytes_text
 
@@ -73,7 +73,7 @@ def removal_why_not(leftover: Leftover, actor: Actor | None = None) -> str:
 
 def _in_use(leftover: Leftover) -> str:
     users = uses_of([leftover]).get(leftover.pk)
-    return say("It is used by %(users)s.", users=", ".join(users)) if users else ""
+    return say("It is used by %(users)s.", users=listed(users)) if users else ""
 
 
 def _silent_hosts(leftover: Leftover) -> str:

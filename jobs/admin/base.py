@@ -87,5 +87,5 @@ class AuditedAdmin(admin.ModelAdmin[Any]):
         self, request: HttpRequest, verb: str, obj: Model, intent: str = ""
     ) -> None:
         """Append an entry: "add site", "change user"."""
-        action = f"{verb} {obj._meta.verbose_name}"
+        action = f"{verb} {obj._meta.verbose_name_raw}"
         audit.record(actor_of(request), action, obj, Outcome.DONE, intent=intent)

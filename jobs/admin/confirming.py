@@ -11,10 +11,12 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 
 from jobs.actions import ActionError, typing_error
 from jobs.actor import Actor
 from jobs.admin.base import ReadOnlyAdmin, actor_of
+from jobs.said import localized
 
 AT_ONCE = 200
 REASON_MAX = 1000
@@ -47,9 +49,8 @@ class ConfirmingAdmin(ReadOnlyAdmin):
             return self._perform(request, act)
         chosen = list(rows[: AT_ONCE + 1])
         if len(chosen) > AT_ONCE:
-            what = self.opts.verbose_name_plural
-            too_many = f"Choose at most {AT_ONCE} {what} at once; nothing was done."
-            self.message_user(request, too_many, messages.ERROR)
+            too_many = _("Choose at most %(count)d rows at once; nothing was done.")
+            self.message_user(request, too_many % {"count": AT_ONCE}, messages.ERROR)
             return None
         return self._ask(request, act, chosen)
 
@@ -61,7 +62,7 @@ class ConfirmingAdmin(ReadOnlyAdmin):
         possible = [row for row in rows if row not in refused]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{act.label}: are you sure?",
+            "title": _("%(act)s: are you sure?") % {"act": localized(act.label)},
             "opts": self.opts,
             "media": self.media,
             "act": act,
@@ -83,7 +84,7 @@ class ConfirmingAdmin(ReadOnlyAdmin):
         confirmed = request.POST.getlist(ACTION_CHECKBOX_NAME)[:AT_ONCE]
         reason = request.POST.get("reason", "").strip()[:REASON_MAX]
         if act.needs_reason and not reason:
-            told = "Say why; it goes into the audit log. Nothing was done."
+            told = _("Say why; it goes into the audit log. Nothing was done.")
             self.message_user(request, told, messages.ERROR)
             return None
         found = self.model._default_manager.select_related("host__site")
@@ -95,9 +96,10 @@ class ConfirmingAdmin(ReadOnlyAdmin):
             try:
                 act.perform(row, actor_of(request), reason)
             except ActionError as error:
-                told = f"{row}: not done. {error}"
+                words = {"row": row, "why": localized(error.text)}
+                told = _("%(row)s: not done. %(why)s") % words
                 self.message_user(request, told, messages.ERROR)
             else:
-                told = f"{row}: {act.asked_for}"
+                told = f"{row}: {localized(act.asked_for)}"
                 self.message_user(request, told, messages.SUCCESS)
         return None

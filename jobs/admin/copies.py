@@ -19,6 +19,7 @@ from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
 from jobs.models import CopyJob, JobDefinition, JobEvent, Leftover
 from jobs.preflight import Finding, Level, findings_from_json
+from jobs.said import say
 from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 
@@ -28,7 +29,7 @@ class EventInline(ReadOnlyInline):
     readonly_fields = ["at"]
     show_change_link = False
 
-    @admin.display(description="time (UTC)")
+    @admin.display(description=_("time (UTC)"))
     def at(self, event: JobEvent) -> str:
         return to_the_second(event.time)
 
@@ -44,7 +45,7 @@ class LeftoverInline(ReadOnlyInline):
     fields = ["kind", "location", "size", "removal_asked_at", "refusal", "removed_at"]
     readonly_fields = ["size"]
 
-    @admin.display(description="size")
+    @admin.display(description=_("size"))
     def size(self, leftover: Leftover) -> str:
         return bytes_text(leftover.bytes)
 
@@ -55,8 +56,8 @@ class FlaggedFilter(admin.SimpleListFilter):
     title = "limit"
     parameter_name = "flagged"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "reached"), ("no", "not reached")]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("reached")), ("no", _("not reached"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Any]
@@ -109,58 +110,65 @@ class CopyJobAdmin(ConfirmingAdmin):
     actions = ["start", "pivot", "finish", "cancel"]
     inlines = [LeftoverInline, DefinitionInline, EventInline]
     fieldsets = [
-        ("What came of it", {"fields": [*_CAME]}),
-        ("What is copied", {"fields": [*_WHAT]}),
-        ("Where to", {"fields": [*_WHERE]}),
-        ("How", {"fields": [*_HOW]}),
-        ("When it is ready, and when it is not", {"fields": [*_END]}),
-        ("Who asked, and what was found before the start", {"fields": [*_WHO]}),
-        ("Times", {"fields": [*_TIMES]}),
+        (_("What came of it"), {"fields": [*_CAME]}),
+        (_("What is copied"), {"fields": [*_WHAT]}),
+        (_("Where to"), {"fields": [*_WHERE]}),
+        (_("How"), {"fields": [*_HOW]}),
+        (_("When it is ready, and when it is not"), {"fields": [*_END]}),
+        (_("Who asked, and what was found before the start"), {"fields": [*_WHO]}),
+        (_("Times"), {"fields": [*_TIMES]}),
     ]
     readonly_fields = [
         *("accepted_rules", "found", "size", "volume_made", "speed"),
         *("granularity_text", "buf_size_text", "limits"),
     ]
 
-    @admin.display(description="capacity")
+    @admin.display(description=_("capacity"))
     def size(self, job: CopyJob) -> str:
         return bytes_text(job.capacity)
 
-    @admin.display(description="created volume")
+    @admin.display(description=_("created volume"))
     def volume_made(self, job: CopyJob) -> str:
         made = job.created_volume
         return f"{made['pool']}/{made['name']} ({made['path']})" if made else ""
 
-    @admin.display(description="bandwidth")
+    @admin.display(description=_("bandwidth"))
     def speed(self, job: CopyJob) -> str:
         return bandwidth_text(job.bandwidth)
 
-    @admin.display(description="granularity")
+    @admin.display(description=_("granularity"))
     def granularity_text(self, job: CopyJob) -> str:
         return _or_default(job.granularity)
 
-    @admin.display(description="buf-size")
+    @admin.display(description=_("buf-size"))
     def buf_size_text(self, job: CopyJob) -> str:
         return _or_default(job.buf_size)
 
-    @admin.display(description="limits")
+    @admin.display(description=_("limits"))
     def limits(self, job: CopyJob) -> str:
-        told = [("without progress", job.stall_limit), ("in all", job.total_limit)]
+        told = [
+            (_("without progress"), job.stall_limit),
+            (_("in all"), job.total_limit),
+        ]
         return ", ".join(
             f"{seconds_text(value)} {what}" for what, value in told if value
         )
 
-    @admin.display(description="accepted warnings")
+    @admin.display(description=_("accepted warnings"))
     def accepted_rules(self, job: CopyJob) -> str:
         return ", ".join(job.accepted)
 
-    @admin.display(description="findings")
+    @admin.display(description=_("findings"))
     def found(self, job: CopyJob) -> str:
         """What speaks against it or should be known, and how many rules passed."""
         findings = findings_from_json(job.findings)
         told = [found for found in findings if found.level != Level.PASS]
         passed = len(findings) - len(told)
-        return format_html("{}{}", _list(told), f"{passed} passed." if passed else "")
+        return format_html(
+            "{}{}",
+            _list(told),
+            say("%(count)d passed.", count=passed) if passed else "",
+        )
 
     # --- Verbs -----------------------------------------------------------------------
 
@@ -168,15 +176,15 @@ class CopyJobAdmin(ConfirmingAdmin):
     def start(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
         return self._verb(request, actions.START, jobs)
 
-    @admin.action(description="Pivot to the destination…", permissions=["verb"])
+    @admin.action(description=_("Pivot to the destination…"), permissions=["verb"])
     def pivot(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
         return self._verb(request, actions.PIVOT, jobs)
 
-    @admin.action(description="Finish and keep the copy…", permissions=["verb"])
+    @admin.action(description=_("Finish and keep the copy…"), permissions=["verb"])
     def finish(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
         return self._verb(request, actions.FINISH, jobs)
 
-    @admin.action(description="Cancel the copy…", permissions=["verb"])
+    @admin.action(description=_("Cancel the copy…"), permissions=["verb"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[CopyJob]) -> Any:
         return self._verb(request, actions.CANCEL, jobs)
 
@@ -192,7 +200,7 @@ class CopyJobAdmin(ConfirmingAdmin):
             why_not=verb.why_not,
             consequence=verb.consequence,
             perform=partial(actions.perform, verb),
-            asked_for=f"{verb.name} was asked for.",
+            asked_for=say("%(verb)s was asked for.", verb=verb.label),
             to_type=partial(actions.to_type_for_many, actions.BULK_ACTS[verb.name]),
         )
         return self.confirm(request, act, jobs)
@@ -202,7 +210,7 @@ _PERMISSIONS = [verb.permission for verb in actions.VERBS.values()]
 
 
 def _or_default(count: int) -> str:
-    return bytes_text(count) if count else "libvirt's default"
+    return bytes_text(count) if count else say("libvirt's default")
 
 
 def _list(findings: list[Finding]) -> SafeString:
@@ -222,6 +230,6 @@ class JobEventAdmin(ReadOnlyAdmin):
     date_hierarchy = "time"
     ordering = ["-id"]
 
-    @admin.display(description="time (UTC)", ordering="time")
+    @admin.display(description=_("time (UTC)"), ordering="time")
     def at(self, event: JobEvent) -> str:
         return to_the_second(event.time)

@@ -9,6 +9,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from jobs import actions
 from jobs.actions import ActionError
@@ -32,7 +34,7 @@ class HostForm(forms.ModelForm[Host]):
     reason = forms.CharField(
         required=False,
         max_length=1000,
-        help_text="Optional; kept in the audit log.",
+        help_text=_("Optional; kept in the audit log."),
     )
 
     class Meta:
@@ -66,23 +68,25 @@ class HostAdmin(AuditedAdmin):
     fieldsets = [
         (None, {"fields": ["name", "site", "enabled", "production", "reason"]}),
         (
-            "Address",
+            _("Address"),
             {
                 "fields": [
                     *("transport", "host_name", "port", "user", "socket", "mode"),
                 ],
-                "description": "A host is reached by these fields; a URI is never "
-                "taken. Keys and certificates are the server's own.",
+                "description": _(
+                    "A host is reached by these fields; a URI is never taken. Keys "
+                    "and certificates are the server's own."
+                ),
             },
         ),
         (
-            "What it said",
+            _("What it said"),
             {"fields": [*_SAID]},
         ),
     ]
     readonly_fields = _SAID
 
-    @admin.display(description="address")
+    @admin.display(description=_("address"))
     def where(self, host: Host) -> str:
         port = f":{host.port}" if host.port else ""
         account = f"{host.user}@" if host.user else ""
@@ -92,11 +96,11 @@ class HostAdmin(AuditedAdmin):
     def answers(self, host: Host) -> bool | None:
         return host.reachable
 
-    @admin.display(description="libvirt")
+    @admin.display(description=_("libvirt"))
     def libvirt(self, host: Host) -> str:
         return _version(host.libvirt_version)
 
-    @admin.display(description="hypervisor")
+    @admin.display(description=_("hypervisor"))
     def hypervisor_and_version(self, host: Host) -> str:
         return f"{host.hypervisor} {_version(host.hypervisor_version)}".strip()
 
@@ -106,15 +110,22 @@ class HostAdmin(AuditedAdmin):
         """Save through the action, which checks, audits and asks for the inventory."""
         actions.save_host(obj, actor_of(request), form.cleaned_data["reason"])
 
-    @admin.action(description="Test connection", permissions=["test"])
+    @admin.action(description=_("Test connection"), permissions=["test"])
     def test_connection(self, request: HttpRequest, hosts: QuerySet[Host]) -> None:
         """Have workers try the addresses; the answers appear on the hosts."""
-        self._ask(request, hosts, actions.test_host, "A connection test was asked for.")
+        self._ask(
+            request,
+            hosts,
+            actions.test_host,
+            gettext("A connection test was asked for."),
+        )
 
-    @admin.action(description="Sync now", permissions=["sync"])
+    @admin.action(description=_("Sync now"), permissions=["sync"])
     def sync_now(self, request: HttpRequest, hosts: QuerySet[Host]) -> None:
         """Have workers read the inventories."""
-        self._ask(request, hosts, actions.sync_host, "The inventory was asked for.")
+        self._ask(
+            request, hosts, actions.sync_host, gettext("The inventory was asked for.")
+        )
 
     def _ask(
         self,

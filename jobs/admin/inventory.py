@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from jobs.admin.base import ReadOnlyAdmin
 from jobs.models import ChainLink, Disk, Domain, StoragePool
+from jobs.said import say
 from jobs.units import bytes_text
 
 
@@ -36,7 +38,7 @@ class GoneFilter(admin.SimpleListFilter):
     title = "presence"
     parameter_name = "gone"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("no", "present"), ("yes", "gone")]
 
     def queryset(
@@ -79,7 +81,7 @@ class DiskAdmin(ReadOnlyAdmin):
     search_fields = ["target", "source", "domain__name", "chain__location"]
     inlines = [ChainInline]
 
-    @admin.display(description="capacity", ordering="capacity")
+    @admin.display(description=_("capacity"), ordering="capacity")
     def size(self, disk: Disk) -> str:
         return bytes_text(disk.capacity)
 
@@ -93,6 +95,10 @@ class StoragePoolAdmin(ReadOnlyAdmin):
     list_select_related = ["host"]
     search_fields = ["name", "path"]
 
-    @admin.display(description="available", ordering="available")
+    @admin.display(description=_("available"), ordering="available")
     def free(self, pool: StoragePool) -> str:
-        return f"{bytes_text(pool.available)} of {bytes_text(pool.capacity)}"
+        return say(
+            "%(free)s of %(all)s",
+            free=bytes_text(pool.available),
+            all=bytes_text(pool.capacity),
+        )

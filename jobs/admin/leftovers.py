@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from jobs.actions import (
     removal_consequence,
@@ -19,25 +20,28 @@ from jobs.actions import (
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.leftovers import uses_of
 from jobs.models import Leftover
+from jobs.said import listed, say
 from jobs.units import bytes_text
 
 REMOVE = Act(
     name="remove",
-    label="Remove",
+    label=say("Remove"),
     why_not=removal_why_not,
     consequence=removal_consequence,
     perform=remove_leftover,
-    asked_for="its removal was asked for.",
+    asked_for=say("its removal was asked for."),
     needs_reason=True,
     to_type=to_type_for_removals,
 )
 WITHDRAW = Act(
     name="withdraw",
-    label="Withdraw the removal",
+    label=say("Withdraw the removal"),
     why_not=withdrawal_why_not,
-    consequence=lambda leftover: f"{leftover.location} stays where it is.",
+    consequence=lambda leftover: say(
+        "%(location)s stays where it is.", location=leftover.location
+    ),
     perform=withdraw_removal,
-    asked_for="its removal was withdrawn.",
+    asked_for=say("its removal was withdrawn."),
 )
 
 
@@ -47,11 +51,11 @@ class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "left"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
             ("there", "there"),
-            ("asked", "to be removed"),
-            ("refused", "removal refused"),
+            ("asked", _("to be removed")),
+            ("refused", _("removal refused")),
             ("removed", "removed"),
         ]
 
@@ -92,9 +96,12 @@ class LeftoverAdmin(ConfirmingAdmin):
             None,
             {"fields": ["kind", "host", "location", "storage_kind", "size", "users"]},
         ),
-        ("Noted", {"fields": ["job", "ours", "noted_at", "measured_at"]}),
         (
-            "Removal",
+            _("Noted"),
+            {"fields": ["job", "ours", "noted_at", "measured_at"]},
+        ),
+        (
+            _("Removal"),
             {
                 "fields": [
                     *("removal_asked_at", "removal_asked_by", "removal_reason"),
@@ -105,24 +112,24 @@ class LeftoverAdmin(ConfirmingAdmin):
     ]
     readonly_fields = ["size", "users"]
 
-    @admin.display(description="size", ordering="bytes")
+    @admin.display(description=_("size"), ordering="bytes")
     def size(self, leftover: Leftover) -> str:
         return bytes_text(leftover.bytes)
 
-    @admin.display(description="used by")
+    @admin.display(description=_("used by"))
     def users(self, leftover: Leftover) -> str:
         used = uses_of([leftover]).get(leftover.pk, [])
-        return ", ".join(used) or "nothing that is known"
+        return listed(used) if used else say("nothing that is known")
 
-    @admin.display(description="job", ordering="job_id")
+    @admin.display(description=_("job"), ordering="job_id")
     def of_job(self, leftover: Leftover) -> str:
         return str(leftover.job_id)
 
-    @admin.action(description="Remove from the storage…", permissions=["remove"])
+    @admin.action(description=_("Remove from the storage…"), permissions=["remove"])
     def remove(self, request: HttpRequest, leftovers: QuerySet[Leftover]) -> Any:
         return self.confirm(request, REMOVE, leftovers)
 
-    @admin.action(description="Withdraw the removal…", permissions=["remove"])
+    @admin.action(description=_("Withdraw the removal…"), permissions=["remove"])
     def withdraw(self, request: HttpRequest, leftovers: QuerySet[Leftover]) -> Any:
         return self.confirm(request, WITHDRAW, leftovers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from jobs.admin.base import ReadOnlyAdmin, to_the_second
 from jobs.models import AuditEntry
@@ -29,6 +30,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ]
     readonly_fields = ["at"]
 
-    @admin.display(description="time (UTC)", ordering="time")
+    @admin.display(description=_("time (UTC)"), ordering="time")
     def at(self, entry: AuditEntry) -> str:
         return to_the_second(entry.time)

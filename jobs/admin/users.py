@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from jobs import accounts, audit
 from jobs.admin.base import AuditedAdmin, Outcome, actor_of
@@ -30,20 +31,22 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin[User]):
     list_filter = ["is_active", "is_superuser", "groups"]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
-        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        (_("Person"), {"fields": ["first_name", "last_name", "email"]}),
         (
-            "Rights",
+            _("Rights"),
             {
                 "fields": ["is_active", "groups", "is_superuser", "user_permissions"],
-                "description": "The groups viewer, operator and administrator are the "
-                "console's roles.",
+                "description": _(
+                    "The groups viewer, operator and administrator are the "
+                    "console's roles."
+                ),
             },
         ),
-        ("Dates", {"fields": ["last_login", "date_joined"]}),
+        (_("Dates"), {"fields": ["last_login", "date_joined"]}),
     ]
     readonly_fields = ["last_login", "date_joined"]
 
-    @admin.display(description="role")
+    @admin.display(description=_("role"))
     def role(self, user: User) -> str:
         return role_of(user)
 

@@ -49,7 +49,8 @@ def record(
         "channel": actor.channel,
         "request_id": actor.request_id,
         "action": action,
-        "object_type": str(about._meta.verbose_name) if about else "",
+        # Django's own models are called something else in each language.
+        "object_type": about._meta.verbose_name_raw if about else "",
         "object_id": str(about.pk) if about and about.pk else "",
         "object_text": str(about) if about else "",
         "intent": intent,

@@ -23,6 +23,7 @@ from jobs.lifecycle import WhenReady
 from jobs.models import Host, StoragePool
 from jobs.names import alone
 from jobs.preflight import CopyRequest
+from jobs.said import say
 from jobs.units import bandwidth_text, bytes_text
 
 
@@ -76,31 +77,60 @@ def consequence(request: CopyRequest) -> str:
     """Say in one or two sentences what starting the copy will lead to."""
     disk = request.disk
     name, source = alone(disk.domain.name), alone(disk.source)
-    where = alone(place(request.destination)) or "the destination"
-    size = f" ({bytes_text(disk.capacity)})" if disk.capacity else ""
-    begins = f"{name} keeps running while {disk.target}{size} is copied to {where}"
-    if request.destination.kind == "volume":
-        volume = alone(request.destination.volume)
-        begins = f"The volume {volume} is made for it, then {begins}"
+    where = _where(request.destination)
+    words = {"domain": name, "source": source, "where": where}
+    begins = _begins(request, name, where)
     if request.when_ready == WhenReady.PIVOT:
-        return (
-            f"{begins}. As soon as both sides are in sync, {name} runs from {where} "
-            f"without anybody asked; {source} stays and goes stale."
+        return say(
+            "%(begins)s. As soon as both sides are in sync, %(domain)s runs from "
+            "%(where)s without anybody asked; %(source)s stays and goes stale.",
+            begins=begins,
+            **words,
         )
     if request.when_ready == WhenReady.FINISH:
         frozen = (
-            "with the guest's file systems frozen, if its agent answers"
+            say("with the guest's file systems frozen, if its agent answers")
             if request.consistent
-            else "as after a power cut"
+            else say("as after a power cut")
         )
-        return (
-            f"{begins}. As soon as both sides are in sync the mirror ends: {name} "
-            f"stays on {source}, and {where} is kept as it is at that moment, "
-            f"{frozen}."
+        return say(
+            "%(begins)s. As soon as both sides are in sync the mirror ends: %(domain)s "
+            "stays on %(source)s, and %(where)s is kept as it is at that moment, "
+            "%(frozen)s.",
+            begins=begins,
+            frozen=frozen,
+            **words,
         )
-    return (
-        f"{begins}, then mirrored. {name} stays on {source} until a person "
-        "pivots, finishes or cancels."
+    return say(
+        "%(begins)s, then mirrored. %(domain)s stays on %(source)s until a person "
+        "pivots, finishes or cancels.",
+        begins=begins,
+        **words,
+    )
+
+
+def _where(destination: Destination) -> str:
+    if destination.kind == "volume" and destination.volume:
+        return place(destination)
+    return alone(place(destination)) or say("the destination")
+
+
+def _begins(request: CopyRequest, name: str, where: str) -> str:
+    disk = request.disk
+    what: str = disk.target
+    if disk.capacity:
+        size = bytes_text(disk.capacity)
+        what = say("%(disk)s (%(size)s)", disk=disk.target, size=size)
+    words = {"domain": name, "disk": what, "where": where}
+    if request.destination.kind != "volume":
+        return say(
+            "%(domain)s keeps running while %(disk)s is copied to %(where)s", **words
+        )
+    return say(
+        "The volume %(volume)s is made for it, then %(domain)s keeps running while "
+        "%(disk)s is copied to %(where)s",
+        volume=alone(request.destination.volume),
+        **words,
     )
 
 
@@ -150,11 +180,15 @@ def _hints(request: CopyRequest) -> Iterable[Hint]:
         fitting = f"{stem}.{EXTENSIONS[destination.format]}"
         field = {"file": "destination", "volume": "volume"}.get(destination.kind, "")
         yield Hint(
-            f"The name ends in .{extension}, the format is {destination.format}.",
+            say(
+                "The name ends in .%(extension)s, the format is %(format)s.",
+                extension=extension,
+                format=destination.format,
+            ),
             field=f"id_{field}" if field else "",
             button="place" if field == "destination" else "named",
             value=fitting,
-            label=f"Call it {posixpath.basename(fitting)}",
+            label=say("Call it %(name)s", name=posixpath.basename(fitting)),
         )
     if destination.kind == "block" and not destination.path.startswith("/dev/"):
-        yield Hint("Block devices are usually below /dev.")
+        yield Hint(say("Block devices are usually below /dev."))

@@ -149,7 +149,7 @@ def test_a_verb_from_the_list_to_the_audit_log(
 ) -> None:
     told = outside(pivot_in_the_list, address, ada)
 
-    assert told == [f"Job {job.pk}: vda of web on alder: pivot was asked for."]
+    assert told == [f"Job {job.pk}: vda of web on alder: Pivot was asked for."]
     job.refresh_from_db()
     assert job.state == State.PIVOTING
     assert AuditEntry.objects.get(action="pivot").reason == "tonight"

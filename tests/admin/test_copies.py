@@ -88,7 +88,7 @@ def test_a_confirmed_verb_is_carried_out_with_its_reason(
 ) -> None:
     told = confirm(administration, verb, job)
 
-    assert told == [f"{job}: {verb} was asked for."]
+    assert told == [f"{job}: {verb.capitalize()} was asked for."]
     job.refresh_from_db()
     assert job.state == INTENDED[verb]
     entry = AuditEntry.objects.get(action=verb)
@@ -103,7 +103,7 @@ def test_a_copy_that_waits_for_its_time_is_started(
     assert "now, and not only at its start time" in str(
         ask(administration, "start", job).content
     )
-    assert confirm(administration, "start", job) == [f"{job}: start was asked for."]
+    assert confirm(administration, "start", job) == [f"{job}: Start now was asked for."]
     job.refresh_from_db()
     assert job.state == State.QUEUED
     page = administration.get(f"{LIST}{job.pk}/change/").content.decode()
@@ -134,7 +134,7 @@ def test_each_job_has_its_own_message(
 ) -> None:
     told = confirm(administration, "pivot", job, copying, typed="web")
 
-    assert told[0] == f"{job}: pivot was asked for."
+    assert told[0] == f"{job}: Pivot was asked for."
     assert told[1].startswith(f"{copying}: not done.")
     copying.refresh_from_db()
     assert copying.state == State.COPYING

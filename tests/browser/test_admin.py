@@ -59,7 +59,7 @@ def test_verbs_from_the_list_of_jobs(
     expect(page.locator("#content")).to_contain_text(f"will run from {new}")
     page.get_by_label("Reason").fill("from the admin")
     page.locator("input[type=submit].default").click()
-    expect(page.locator(".messagelist")).to_contain_text("pivot was asked for")
+    expect(page.locator(".messagelist")).to_contain_text("Pivot was asked for")
     page.goto(f"/jobs/{job}/")
     expect(acts.state(page)).to_have_text("pivoted")
     expect(page.get_by_text("from the admin").first).to_be_visible()

@@ -23,7 +23,7 @@ from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host, JobEvent, Leftover, StoragePool
 from jobs.preflight import CopyRequest, findings_from_json, findings_to_json, preflight
 from jobs.preflight.finding import Level
-from tests.conftest import signed_in
+from tests.conftest import PASSWORD, signed_in
 from tests.console.fleet_rows import add_domain
 from tests.console.rows import add_leftover, job_in, text_of
 from tests.languages import CLOSE, OPEN, mark_german
@@ -215,3 +215,25 @@ def test_findings_of_an_earlier_release_are_told_as_they_were_kept() -> None:
     kept = {"rule": "there_is_room", "level": "warn", "cause": "It is full."}
     (found,) = findings_from_json([{**kept, "remedy": "", "field": "", "evidence": ""}])
     assert (found.cause, found.level) == ("It is full.", Level.WARN)
+
+
+# --- Django's own models -------------------------------------------------------------
+
+
+def test_signing_in(olga: User) -> None:
+    """Users are called something else in each language."""
+    kept = []
+    for language in LANGUAGES:
+        client = Client(headers={"accept-language": language})
+        page = client.post("/login/", {"username": "olga", "password": PASSWORD})
+        assert page.status_code == 302
+        entry = AuditEntry.objects.latest("pk")
+        kept.append((entry.action, entry.object_type, entry.object_text))
+    assert kept == [("sign in", "user", "olga")] * 2
+
+
+def test_users_and_groups_in_the_administration(ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(is_superuser=True)
+    address = reverse("admin:auth_group_add")
+    page = assert_one_record(post(address, name="night watch"), ada)
+    assert "night watch" in page

@@ -47,7 +47,7 @@ async def stream(request: Request) -> HttpResponseBase:
     """Stream the events of `?topics=job-12 hosts` to one who may see jobs."""
     user = await request.auser()
     if not await user.ahas_perm("jobs.view_copyjob"):
-        return HttpResponseForbidden("Your role does not allow this.")
+        return HttpResponseForbidden(_("Your role does not allow this."))
     asked = request.GET.get("topics", "").split()
     topics = frozenset(filter(TOPIC.match, asked[:MOST_TOPICS]))
     sender = Sender(
