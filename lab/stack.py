@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,8 @@ from lab.redis import PrivateRedis
 from lab.service import Service
 from lab.sockets import free_port
 
+# What a process says when it does its work.
+_READY = {"worker": " ready.", "beat": "maxinterval", "listener": "listening"}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -107,6 +110,28 @@ class Stack:
         self.worker.wait_until(lambda: self.worker.said(" ready."))
         self.web.wait_until(self.answers)
         self.listener.wait_until(lambda: self.listener.running)
+
+    def bring_back(self, *services: Service, timeout: float = 90) -> None:
+        """Start processes that were killed; returns when each does its work.
+
+        The listener does once a host answers it.
+        """
+        said = {service.name: self._times_ready(service) for service in services}
+        for service in services:
+            service.start()
+        for service in services:
+            before = said[service.name]
+            service.wait_until(partial(self._is_back, service, before), timeout)
+
+    def _is_back(self, service: Service, before: int) -> bool:
+        if service is self.web:
+            return self.answers()
+        return self._times_ready(service) > before
+
+    def _times_ready(self, service: Service) -> int:
+        if service is self.web or not service.log.exists():
+            return 0
+        return service.log.read_text(errors="replace").count(_READY[service.name])
 
     def answers(self) -> bool:
         """Whether the web server answers a request, and not with a fault of its own."""

@@ -18,7 +18,6 @@ from bench.chaos.images import Images
 from bench.chaos.judge import judge, judge_by_tests
 from bench.chaos.killers import Killers
 from bench.chaos.ledger import Ledger
-from bench.chaos.machine import Machine
 from bench.chaos.operators import Operator
 from bench.chaos.plan import Deed, Kill, Plan, Round
 from bench.chaos.promises import Break
@@ -27,6 +26,7 @@ from bench.chaos.scene import Scene
 from bench.chaos.table import Result
 from bench.chaos.watch import Watch
 from jobs.models import CopyJob
+from lab.machine import Machine
 
 # Images are judged, and what nobody needs is removed, each so many rounds.
 JUDGED_EACH = 8
@@ -133,7 +133,7 @@ class Run:
         result.recoveries = [each for each in self._watch.recoveries if each.deaths]
         result.compared = self._images.compared
         result.calls = sum(call.at >= self._since for call in calls)
-        result.loads, result.late = self._machine.loads, self._machine.late
+        result.loads, result.slow = self._machine.loads, self._machine.slow
         result.unheard = CopyJob.objects.filter(failure__contains="vouched").count()
         result.lost_by_libvirt = self.ledger.lost_by_libvirt
         result.restarted = self.ledger.restarted

@@ -30,8 +30,6 @@ FILLED = 8 * MIB
 # Blocks of 32 KiB: little of the processor's time, and always something in flight.
 PAUSE = 0.05
 OPERATOR, PASSWORD = "olga", "chaos-and-order"
-# What a process says when it does its work.
-_READY = {"worker": " ready.", "beat": "maxinterval", "listener": "listening"}
 
 
 class Scene:
@@ -144,15 +142,7 @@ class Scene:
 
     def bring_back(self, name: str) -> None:
         """Start one of the console's processes; returns when it does its work."""
-        service = self.processes[name]
-        if name == "web":
-            service.start().wait_until(self.stack.answers, timeout=90)
-            return
-        words = _READY[name]
-        before = _count(service.log, words)
-        service.start().wait_until(
-            lambda: _count(service.log, words) > before, timeout=90
-        )
+        self.stack.bring_back(self.processes[name])
 
     def empty_redis(self) -> None:
         """While it is down: what it kept is gone."""
@@ -192,10 +182,6 @@ def copies_of(host: PrivateHost) -> Path:
 def make_image(path: Path, format_: str) -> None:
     command = ["qemu-img", "create", "-q", "-f", format_, str(path), str(DISK_SIZE)]
     subprocess.run(command, check=True)
-
-
-def _count(log: Path, words: str) -> int:
-    return log.read_text(errors="replace").count(words) if log.exists() else 0
 
 
 def _end_orphan(host: PrivateHost, guest: str) -> bool:

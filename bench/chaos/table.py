@@ -34,7 +34,7 @@ class Result:
     lost_by_libvirt: int = 0
     unheard: int = 0
     loads: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)
+    slow: list[float] = field(default_factory=list)
     restarted: int = 0
 
     @property
@@ -69,7 +69,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "lost_by_libvirt": result.lost_by_libvirt,
         "unheard": result.unheard,
         "load": dict(zip(FIGURES, figures(sorted(result.loads)), strict=True)),
-        "nap_late": dict(zip(FIGURES, figures(sorted(result.late)), strict=True)),
+        "slow": dict(zip(FIGURES, figures(sorted(result.slow)), strict=True)),
         "broken": {str(promise): result.broken[promise] for promise in Promise},
         "breaks": [
             {"promise": str(b.promise), "job": b.job, "sentence": b.sentence}
@@ -99,8 +99,8 @@ def as_text(result: Result) -> str:
         "(killed in a pivot; ended and started again)",
         f"finishes that nobody vouches for {result.unheard}",
         f"processes that ended themselves {result.restarted}",
-        f"load of the machine         {_figures(result.loads)}",
-        f"a nap of 50 ms, late by (s) {_figures(result.late)}",
+        f"load of the machine   {_figures(result.loads)}",
+        f"20 ms of work take, times {_figures(result.slow)}",
         "",
         f"{'killed':20} times   until all is true again (s): median    p99    max",
     ]

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.chaos.ledger import Ledger
-from bench.chaos.machine import Machine
 from bench.chaos.operators import read
 from bench.chaos.plan import Place
 from bench.chaos.promises import Break, Promise
@@ -15,6 +14,7 @@ from bench.chaos.scene import Scene
 from bench.chaos.sight import Seen, look
 from jobs.lifecycle import State
 from jobs.models import CopyJob
+from lab.machine import Machine
 
 PROMISED_SECONDS = 10.0
 POLL_SECONDS = 0.2

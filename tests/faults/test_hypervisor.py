@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -12,7 +11,7 @@ import pytest
 from lab.cell import LabError
 from lab.guest import MIB, Guest
 from lab.host import PrivateHost
-from tests.faults.kit import NEVER_READY, make_guest, wait_until
+from tests.faults.kit import NEVER_READY, make_guest, soon, wait_until
 from tests.faults.operator import Answered
 from tests.faults.yard import Yard, running
 
@@ -102,11 +101,10 @@ def test_the_daemon(
     console.wait_for({jobs[state]: there for state, there in wanted.items()})
     fault(yard, host, ask)
 
-    began = time.monotonic()
     promises = yard.promises(host, *jobs.values())
     promises.idle, promises.retries = IDLE, 3
-    yard.look(promises)
-    print(f"daemon {fault.__name__}: true after {time.monotonic() - began:.1f} s")
+    with soon(f"daemon {fault.__name__}"):
+        yard.look(promises)
     _as_expected(yard, jobs)
 
     # And life goes on.

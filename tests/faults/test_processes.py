@@ -39,7 +39,7 @@ def row(on: str) -> Callable[[Callable[[Console, Row], None]], None]:
 def worker_between_intent_and_call(console: Console, row: Row) -> None:
     console.stack.worker.kill()
     row.thaw()
-    console.stack.worker.start()
+    console.stack.bring_back(console.stack.worker)
 
 
 @row("sqlite")
@@ -52,7 +52,7 @@ def worker_in_the_call(console: Console, row: Row) -> None:
     wait_until(lambda: all(console.calls(job)[-1] == "end" for job in jobs))
     console.stack.worker.kill()
     row.thaw()
-    console.stack.worker.start()
+    console.stack.bring_back(console.stack.worker)
 
 
 @row("sqlite postgresql")
@@ -62,14 +62,14 @@ def worker_between_call_and_outcome(console: Console, row: Row) -> None:
         row.thaw()
         row.until_carried_out()
         console.stack.worker.kill()
-    console.stack.worker.start()
+    console.stack.bring_back(console.stack.worker)
 
 
 @row("sqlite")
 def beat(console: Console, row: Row) -> None:
     console.stack.beat.kill()
     row.thaw()
-    console.stack.beat.start()
+    console.stack.bring_back(console.stack.beat)
 
 
 @row("sqlite")
@@ -78,15 +78,14 @@ def listener(console: Console, row: Row) -> None:
     console.stack.listener.kill()
     row.thaw()
     assert console.promises.until_true() == []
-    console.stack.listener.start()
+    console.stack.bring_back(console.stack.listener)
 
 
 @row("sqlite")
 def web(console: Console, row: Row) -> None:
     console.stack.web.kill()
     row.thaw()
-    console.stack.web.start()
-    console.stack.web.wait_until(console.stack.answers)
+    console.stack.bring_back(console.stack.web)
 
 
 @row("postgresql")
@@ -95,9 +94,7 @@ def web_beat_and_listener(console: Console, row: Row) -> None:
     for service in (stack.web, stack.beat, stack.listener):
         service.kill()
     row.thaw()
-    for service in (stack.web, stack.beat, stack.listener):
-        service.start()
-    stack.web.wait_until(stack.answers)
+    stack.bring_back(stack.web, stack.beat, stack.listener)
 
 
 @row("sqlite postgresql")
@@ -131,6 +128,5 @@ def test_killed(name: str, console: Console, parking: Parking) -> None:
         pytest.skip(f"not a row of {console.database}")
     with parking.row() as row:
         ROWS[name].happen(console, row)
-    seconds = console.must_be_kept()
-    print(f"{console.database} {name}: true {seconds:.1f} s after the return")
+    console.must_be_kept_soon(f"{console.database} {name}")
     assert row.states() == AFTERWARDS
