@@ -12,16 +12,14 @@ from tests.faults.kit import Console, doubled, wait_until
 from tests.faults.parked import Parking
 
 # From the request to the start, and how long nobody is at work after that.
-AHEAD, ASLEEP = timedelta(minutes=1), 3.0
+AHEAD, ASLEEP = timedelta(seconds=20), 3.0
 
 
 def scheduled(console: Console, parking: Parking) -> tuple[int, datetime]:
-    """A copy that is to start within the next two minutes, and when."""
-    start_at = (datetime.now(UTC) + AHEAD).replace(second=0, microsecond=0)
-    if start_at - datetime.now(UTC) < timedelta(seconds=25):
-        start_at += AHEAD
+    """A copy that is to start in a moment, and when."""
+    start_at = (datetime.now(UTC) + AHEAD).replace(microsecond=0)
     guest = parking.free_guests(1)[0]
-    told = {"start": "later", "start_time": f"{start_at:%H:%M}", "zone": "UTC"}
+    told = {"start": "later", "start_time": f"{start_at:%H:%M:%S}", "zone": "UTC"}
     job = parking.copy(guest, **told)
     assert console.states(job) == ["requested"]
     return job, start_at
