@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shlex
 import shutil
 import socket
@@ -13,6 +15,8 @@ from lab.cell import LabError
 
 # sun_path in unix(7) holds 107 characters and the end mark.
 LONGEST_PATH = 107
+# Below the kernel's own, /proc/sys/net/ipv4/ip_local_port_range.
+_PORTS = (15000, 32000)
 
 
 class SocketFolder:
@@ -48,8 +52,13 @@ class SocketFolder:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback interface that nobody listens on just now.
+
+    It is none of those that the kernel gives to whoever connects, so that a server
+    which was killed finds it free when it comes back.
+    """
+    while True:
+        port = random.randint(*_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from lab.calls import calls_of, recording
-from lab.guest import MIB, Guest, GuestDisk, define_and_start
+from lab.guest import MIB, Format, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
 from lab.machine import Machine
 from lab.postgres import PrivatePostgres
@@ -224,10 +224,15 @@ def _arrive(stack: Stack, hosts: tuple[PrivateHost, ...]) -> dict[str, Operator]
 
 
 def make_guest(
-    host: PrivateHost, name: str, *, writing: bool = True, data: int = 8 * MIB
+    host: PrivateHost,
+    name: str,
+    *,
+    writing: bool = True,
+    data: int = 8 * MIB,
+    backing: tuple[Format, ...] = (),
 ) -> Guest:
     """A small guest that runs, and writes unless told to rest."""
-    disk = GuestDisk(host.images / f"{name}.qcow2", data=data)
+    disk = GuestDisk(host.images / f"{name}.qcow2", data=data, backing=backing)
     guest = define_and_start(
         host, name, [disk], writing=writing, pause=PAUSE, span=4 * MIB
     )

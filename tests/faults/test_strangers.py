@@ -24,8 +24,8 @@ from tests.promises import asking
 
 BEGUN_BEFORE, BEGUN_MEANWHILE = "before", "meanwhile"
 GUESTS = (
-    *(BEGUN_BEFORE, BEGUN_MEANWHILE, "refused"),
-    *("pivoted", "aborted", "supplanted", "speeded"),
+    *(BEGUN_BEFORE, BEGUN_MEANWHILE, "refused", "pulled"),
+    *("pivoted", "aborted", "supplanted", "speeded", "continued"),
     *("forgotten", "edited", "third"),
 )
 
@@ -70,7 +70,12 @@ def elm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elm]:
     directory: Path = tmp_path_factory.mktemp("elm")
     with private_host(directory / "elm", "elm") as host:
         guests = {
-            name: make_guest(host, name, data=24 * MIB if name == "speeded" else MIB)
+            name: make_guest(
+                host,
+                name,
+                data=24 * MIB if name in ("speeded", "pulled") else MIB,
+                backing=("qcow2",) if name == "pulled" else (),
+            )
             for name in GUESTS
         }
         place = f"{guests[BEGUN_BEFORE].disks[0].path}.foreign"
@@ -122,9 +127,21 @@ def test_a_start_is_refused_and_says_what_is_there(elm: Elm) -> None:
     console.must_be_kept()
 
 
+def test_a_start_is_refused_for_a_job_of_another_kind(elm: Elm) -> None:
+    """No definition shows a pull; only the host can tell."""
+    console, olga = elm.console, elm.console.olga
+    elm.virsh("pulled", "blockpull", "vda", "--bytes", "--bandwidth", "65536")
+    job = olga.copy(elm.guests["pulled"], f"{elm.guests['pulled'].disks[0].path}.ours")
+    console.wait_for({job: "failed"})
+    assert "Another block job" in console.job(job).failure
+    assert "Block Pull" in elm.host.virsh("blockjob", "pulled", "vda"), "left alone"
+    elm.virsh("pulled", "blockjob", "vda", "--abort")
+    console.must_be_kept()
+
+
 def test_verbs_behind_our_back(elm: Elm) -> None:
     console, olga = elm.console, elm.console.olga
-    names = ("pivoted", "aborted", "supplanted", "speeded")
+    names = ("pivoted", "aborted", "supplanted", "speeded", "continued")
     jobs = {
         name: olga.copy(
             elm.guests[name],
@@ -140,10 +157,18 @@ def test_verbs_behind_our_back(elm: Elm) -> None:
     elm.virsh("supplanted", "blockjob", "vda", "--abort")
     theirs = elm.begin("supplanted")
     elm.virsh("speeded", "blockjob", "vda", "--bandwidth", "3")
+    console.stack.worker.freeze()
+    elm.virsh("continued", "blockjob", "vda", "--pivot")
+    onward = elm.begin("continued", "onward")
+    console.stack.worker.thaw()
 
     ends = {"pivoted": "pivoted", "aborted": "failed", "supplanted": "failed"}
+    ends |= {"continued": "pivoted"}
     console.wait_for({jobs[name]: state for name, state in ends.items()})
     assert elm.entries(jobs["pivoted"], "pivot")
+    assert elm.entries(jobs["continued"], "pivot")
+    assert onward in elm.host.virsh("dumpxml", "continued"), "it was left alone"
+    elm.virsh("continued", "blockjob", "vda", "--abort")
     assert elm.entries(jobs["aborted"], "copy")
     wait_until(lambda: elm.entries(jobs["speeded"], "speed"))
     assert len(elm.entries(jobs["speeded"], "speed")) == 1
