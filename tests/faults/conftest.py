@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from lab.guest import Guest
 from tests.faults.kit import Console, private_host, running_console
@@ -20,19 +22,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.timeout(300))
-            item.add_marker(pytest.mark.xdist_group(_company(item)))
 
 
-def _company(item: pytest.Item) -> str:
-    """What is shared by those who must stay in one process: a console, or a file's."""
-    called = getattr(item, "callspec", None)
-    shared = [
-        name
-        for name in ("console", "yard")
-        if name in getattr(item, "fixturenames", ())
-    ]
-    database = called.params.get("console", "") if called else ""
-    return "-".join([*shared, database]) if shared else item.path.stem
+# --- In two processes -----------------------------------------------------------------
+
+# The files whose tests share what takes longest to set up.
+OF_A_CONSOLE = ("test_processes", "test_start_time", "test_two_of_everything")
+OF_THE_YARD = (
+    *("test_hypervisor", "test_hypervisor_lost", "test_hypervisor_stuck"),
+    "test_storage",
+)
+
+
+class ByCompany(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps tests together that share a console on one database, or the yard.
+
+    The groups of pytest-xdist would do, but pytest 9.2 does not tell it of them.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0]).stem
+        if file in OF_THE_YARD:
+            return "yard"
+        if file in OF_A_CONSOLE:
+            return "sqlite" if "[sqlite" in nodeid else "postgresql"
+        return file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByCompany:
+    return ByCompany(config, log)
 
 
 # --- Two consoles, one on each database, over one host --------------------------------
