@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import pytest
 import redis
 
 from lab.crowd import start_crowd
 from lab.host import PrivateHost
+from lab.machine import Machine
 from tests.faults.yard import Yard
 
 HEALTHY, STUCK, DEAD = 3, 20, 20
@@ -25,8 +27,10 @@ HEALTHY, STUCK, DEAD = 3, 20, 20
 LOOKED_AT = "guest-000"
 SAMPLING_SECONDS = 8.0
 SAMPLE_EACH = 0.2
-# A page, and a guest's numbers, on a machine that has something else to do as well.
-# The figures that are printed are what counts.
+# How old a guest's numbers are on a host where all is well, and what a page takes; and
+# by how much the stuck may delay both. On a busy machine seconds are so much longer.
+USUAL_SECONDS, PROMISED_SECONDS = 1.5, 2.0
+# So many that get stuck in one instant let one that answers show old numbers at times.
 GENEROUS_SECONDS = 15.0
 
 
@@ -55,9 +59,36 @@ def stuck(host: PrivateHost, names: Collection[str]) -> Iterator[None]:
             host.kill_guest(name, signal.SIGCONT)
 
 
-def sample(yard: Yard, jobs: Collection[int]) -> tuple[float, float, float]:
-    """How old the jobs' numbers are at the median and at most, and what a page takes at
-    most, seconds."""
+@dataclass(frozen=True)
+class Sampled:
+    """How old numbers are at the median and at most, what a page takes at most, in
+    seconds; and how many times as long as usual all takes on this machine."""
+
+    median: float
+    oldest: float
+    page: float
+    slowness: float
+
+    def __str__(self) -> str:
+        return (
+            f"numbers {self.median:.1f} s old at the median, {self.oldest:.1f} s at "
+            f"most; a page took {self.page:.2f} s at most (work takes "
+            f"{self.slowness:.1f} times as long)"
+        )
+
+    @property
+    def allowed(self) -> float:
+        return (USUAL_SECONDS + PROMISED_SECONDS) * self.slowness
+
+
+def sample(yard: Yard, jobs: Collection[int]) -> Sampled:
+    """Look at the jobs' numbers and at pages for a while."""
+    with Machine() as machine:
+        median, oldest, page = _sampled(yard, jobs)
+    return Sampled(median, oldest, page, machine.slowness)
+
+
+def _sampled(yard: Yard, jobs: Collection[int]) -> tuple[float, float, float]:
     store = redis.Redis.from_url(yard.console.stack.environment["REDIS_URL"])
     keys = [f"blockcopy:progress:{job}" for job in jobs]
     pages = ("/", "/jobs/", f"/jobs/{min(jobs)}/")
@@ -90,14 +121,11 @@ def test_stuck_guests(yard: Yard, crowd: dict[str, int], number: int) -> None:
     healthy = [job for name, job in crowd.items() if name not in (*names, LOOKED_AT)]
     with stuck(host, names):
         before = questions(host)
-        median, oldest, page = sample(yard, healthy[: HEALTHY - 1])
+        found = sample(yard, healthy[: HEALTHY - 1])
         asked = questions(host) - before
-        print(
-            f"{number} stuck: numbers {median:.1f} s old at the median, {oldest:.1f} s "
-            f"at most; a page took {page:.2f} s at most"
-        )
-        assert oldest < GENEROUS_SECONDS
-        assert page < GENEROUS_SECONDS
+        print(f"{number} stuck: {found}")
+        assert found.oldest < (GENEROUS_SECONDS if number == STUCK else found.allowed)
+        assert found.page < found.allowed, found
         # libvirt lets a question wait for 30 s; none of ours is asked beside another.
         assert all(asked[name] <= 1 for name in names), asked
         assert yard.console.states(*crowd.values()) == ["mirroring"] * len(crowd)
@@ -148,12 +176,9 @@ def test_dead_hosts(yard: Yard, crowd: dict[str, int]) -> None:
             silent.listen(100)
         manage("shell", "-c", REGISTER.format(paths=paths))
         try:
-            median, oldest, page = sample(yard, list(crowd.values())[1:HEALTHY])
-            print(
-                f"{DEAD} dead hosts: numbers {median:.1f} s old at the median, "
-                f"{oldest:.1f} s at most; a page took {page:.2f} s at most"
-            )
-            assert oldest < GENEROUS_SECONDS
-            assert page < GENEROUS_SECONDS
+            found = sample(yard, list(crowd.values())[1:HEALTHY])
+            print(f"{DEAD} dead hosts: {found}")
+            assert found.oldest < found.allowed, found
+            assert found.page < found.allowed, found
         finally:
             manage("shell", "-c", FORGET)
