@@ -80,8 +80,9 @@ class Evidence:
     or the one that covers a file destination. `snapshots` are the names of the
     domain's snapshots, `checkpoints` the number of its checkpoints. `missing_secrets`
     are the secrets referred to that the host does not have. `agent` says whether the
-    guest agent is connected. `backup` says that a backup job runs. `unknown` says what
-    could not be looked up, and `uses_unknown` why `uses` may lack something.
+    guest agent is connected. `backup` says that a backup job runs, and `job` which
+    block job is on the disk that no definition shows ("pull", "commit"). `unknown` says
+    what could not be looked up, and `uses_unknown` why `uses` may lack something.
     """
 
     host: HostFacts
@@ -95,6 +96,7 @@ class Evidence:
     snapshots: tuple[str, ...] = ()
     checkpoints: int = 0
     backup: bool = False
+    job: str = ""
     agent: bool = False
     missing_secrets: tuple[str, ...] = ()
     unknown: tuple[str, ...] = field(default=())

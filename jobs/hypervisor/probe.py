@@ -38,6 +38,7 @@ def examine(
         source = look.image(own.source) if own and own.source else None
         chain = tuple(look.image(one.location) for one in own.chain) if own else ()
         snapshots, checkpoints, backup, agent = _circumstances(look, domain)
+        job = _hidden_job(look, domain, disk)
         directory, pool = _directory(look, destination, own), _pool(look, destination)
         missing = tuple(_missing_secrets(look, destination))
         unknown = look.told()
@@ -62,6 +63,7 @@ def examine(
             snapshots=snapshots,
             checkpoints=checkpoints,
             backup=backup,
+            job=job,
             agent=agent,
             missing_secrets=missing,
             unknown=unknown,
@@ -95,6 +97,10 @@ def _disk(domain: DomainFacts | None, target: str) -> DiskFacts | None:
     return next((disk for disk in disks if disk.target == target), None)
 
 
+_HIDDEN_JOBS = {
+    libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL: "pull",
+    libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT: "commit",
+}
 _Circumstances = tuple[tuple[str, ...], int, bool, bool]
 _NOTHING: _Circumstances = ((), 0, False, False)
 
@@ -135,6 +141,26 @@ def _has_backup(domain: libvirt.virDomain) -> bool:
         return bool(domain.backupGetXMLDesc())
     except libvirt.libvirtError:
         return False
+
+
+def _hidden_job(look: Look, domain: DomainFacts | None, disk: str) -> str:
+    """The kind of a block job that only QEMU knows of."""
+    if domain is None or domain.domain_id is None:
+        return ""
+
+    def read(connection: libvirt.virConnect) -> str:
+        info = connection.lookupByUUIDString(domain.uuid).blockJobInfo(disk, 0)
+        return _HIDDEN_JOBS.get(info["type"], "") if info else ""
+
+    try:
+        return look.ask(read, domain.uuid)
+    except HostUnreachable:
+        raise
+    except HypervisorError as error:
+        look.note(
+            say("The disk's block job could not be read: %(error)s", error=error.text)
+        )
+        return ""
 
 
 def _has_agent(domain: libvirt.virDomain) -> bool:

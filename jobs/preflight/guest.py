@@ -188,6 +188,15 @@ def disk_has_no_job(case: Case) -> Finding:
             ),
             say("Wait for it to end, or ask whoever started it."),
         )
+    if case.evidence is not None and case.evidence.job:
+        return stop(
+            say(
+                "A block %(kind)s runs on %(target)s; it was not started here.",
+                kind=case.evidence.job,
+                target=case.target,
+            ),
+            say("Wait for it to end, or ask whoever started it."),
+        )
     return passed(say("No other job runs on %(target)s.", target=case.target))
 
 

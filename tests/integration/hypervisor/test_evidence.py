@@ -490,6 +490,19 @@ def test_checkpoints_and_a_running_backup(
     alder.virsh("checkpoint-delete", running.name, "monday")
 
 
+def test_a_pull_is_in_no_definition(
+    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest
+) -> None:
+    disk = GuestDisk(alder.images / "pulled.qcow2", data=8 * MIB, backing=("qcow2",))
+    running = make_guest(alder, disk, paused=True)
+    wanted = Destination("file", str(alder.images / "new.qcow2"))
+    assert hypervisor.examine(running.uuid, "vda", wanted).job == ""
+    alder.virsh("blockpull", running.name, "vda", "--bytes", "--bandwidth", "65536")
+    assert hypervisor.examine(running.uuid, "vda", wanted).job == "pull"
+    alder.virsh("blockjob", running.name, "vda", "--abort")
+    assert hypervisor.examine(running.uuid, "vda", wanted).job == ""
+
+
 SECRETS = {
     "volume": "<usage type='volume'><volume>{}</volume></usage>",
     "ceph": "<usage type='ceph'><name>{}</name></usage>",

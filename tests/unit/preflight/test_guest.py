@@ -258,6 +258,12 @@ def test_a_strangers_copy(disk: Disk) -> None:
     assert "somewhere" in disk_has_no_job(case(disk, seen=unnamed)).cause
 
 
+def test_a_strangers_job_of_another_kind(disk: Disk) -> None:
+    told = disk_has_no_job(case(disk, seen=evidence(job="pull")))
+    assert told.level == Level.STOP
+    assert told.cause == "A block pull runs on vda; it was not started here."
+
+
 def test_an_old_inventory_shows_a_copy_of_ours_that_ended(
     disk: Disk, olga: User
 ) -> None:
