@@ -18,6 +18,8 @@ from lab.redis import PrivateRedis
 from lab.service import Service
 from lab.sockets import free_port
 
+# Seconds for what a slow machine needs long for, and a broken console for ever.
+PATIENCE = 120.0
 # What a process says when it does its work.
 _READY = {"worker": " ready.", "beat": "maxinterval", "listener": "listening"}
 PROJECT = Path(__file__).resolve().parent.parent
@@ -107,11 +109,11 @@ class Stack:
 
     def wait_until_ready(self) -> None:
         """Wait until the worker takes tasks and the web server answers."""
-        self.worker.wait_until(lambda: self.worker.said(" ready."))
-        self.web.wait_until(self.answers)
+        self.worker.wait_until(lambda: self.worker.said(" ready."), PATIENCE)
+        self.web.wait_until(self.answers, PATIENCE)
         self.listener.wait_until(lambda: self.listener.running)
 
-    def bring_back(self, *services: Service, timeout: float = 90) -> None:
+    def bring_back(self, *services: Service, timeout: float = PATIENCE) -> None:
         """Start processes that were killed; returns when each does its work.
 
         The listener does once a host answers it.
@@ -209,7 +211,12 @@ class Stack:
         address = ("--transport", "socket", "--socket", host.socket)
         words = ("blockcopy", "host", "add", host.name, *address)
         self.manage(*words, "--mode", "session")
-        self.manage("blockcopy", "host", "sync", host.name, "--wait")
+        self.sync(host)
+
+    def sync(self, host: PrivateHost) -> None:
+        """Have a host's inventory read; returns when it is."""
+        words = ("blockcopy", "host", "sync", host.name, "--wait")
+        self.manage(*words, "--timeout", f"{PATIENCE:g}", timeout=2 * PATIENCE)
 
 
 def procfile_commands() -> dict[str, str]:

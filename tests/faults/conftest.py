@@ -21,7 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
-            item.add_marker(pytest.mark.timeout(300))
+            # The first of a company sets everything up, which a slow machine takes long
+            # for; each wait has a limit of its own.
+            item.add_marker(pytest.mark.timeout(900))
 
 
 # --- In two processes -----------------------------------------------------------------

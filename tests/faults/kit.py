@@ -134,7 +134,7 @@ class Console:
     def knows(self, *guests: Guest) -> None:
         """Have the hosts' inventories read, and wait until these guests are in it."""
         for host in {guest.host.name: guest.host for guest in guests}.values():
-            self.stack.manage("blockcopy", "host", "sync", host.name, "--wait")
+            self.stack.sync(host)
 
     def must_be_kept_soon(self, after: str) -> None:
         """The same, and each job is true ten seconds `after` what died is back.

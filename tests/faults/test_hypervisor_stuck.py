@@ -39,7 +39,7 @@ def crowd(yard: Yard) -> dict[str, int]:
     """The jobs of a host's guests, by name: virsh began them and olga adopted them."""
     host = yard.hosts["rowan"]
     start_crowd(host, HEALTHY + STUCK)
-    yard.console.stack.manage("blockcopy", "host", "sync", host.name, "--wait")
+    yard.console.stack.sync(host)
     jobs = {
         name: yard.console.olga.adopt(name)
         for name in sorted(host.virsh("list", "--name").split())
