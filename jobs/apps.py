@@ -35,6 +35,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         from jobs import reader, said, signals, signs
         from jobs.audit.guard import reinstall
+        from jobs.models.search import make_indexes
         from jobs.roles import create_roles
 
         said.speak_through(reader)
@@ -43,6 +44,7 @@ class JobsConfig(AppConfig):
         post_migrate.connect(create_roles, sender=self)
         post_migrate.connect(_create_default_site, sender=self)
         post_migrate.connect(reinstall, sender=self)
+        post_migrate.connect(make_indexes, sender=self)
 
 
 def _create_default_site(**_: Any) -> None:
