@@ -65,7 +65,8 @@ def role_of(user: AbstractBaseUser | AnonymousUser) -> str:
         return ADMINISTRATOR
     if not user.is_authenticated:
         return ""
-    names = set(cast(User, user).groups.values_list("name", flat=True))
+    # All of them, so that a list may have asked for its rows' groups at once.
+    names = {group.name for group in cast(User, user).groups.all()}
     return next((role for role in reversed(ROLES) if role in names), "")
 
 

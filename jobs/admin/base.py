@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from jobs import audit
 from jobs.actor import Actor, from_request
+from jobs.paging import BoundedPaginator
 
 Outcome = audit.Outcome
 
@@ -52,6 +53,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Nobody adds, changes or deletes here, superusers neither."""
 
     show_full_result_count = False
+    paginator = BoundedPaginator
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

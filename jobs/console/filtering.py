@@ -3,6 +3,7 @@ parts is taken away by a click."""
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from django.forms import BoundField, Select
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django_filters import FilterSet, RangeFilter
+from django_filters import Filter, FilterSet, RangeFilter
 
 MOST = 200  # characters of a text
 # What else may stand in a list's address.
@@ -35,6 +36,24 @@ class Sort:
 
     address: str
     now: str = "none"
+
+
+class _Filters(dict[str, Filter]):
+    """The filters of a class; each of its objects gets its own.
+
+    django-filter copies them to their very depths, querysets and choices among it,
+    which takes as long as a short list; no object changes those.
+    """
+
+    def __deepcopy__(self, _: Any) -> dict[str, Filter]:
+        return {name: _own(each) for name, each in self.items()}
+
+
+def _own(each: Filter) -> Filter:
+    made = copy(each)
+    if each.method is not None:
+        made.method = each.method  # which is bound to its filter
+    return made
 
 
 class ListFilter(FilterSet):
@@ -60,6 +79,8 @@ class ListFilter(FilterSet):
             given = [value for value in values if value.strip()]
             if name in known and given:
                 kept.setlist(name, given)
+        filters: Any = _Filters(self.base_filters)
+        self.base_filters = filters
         super().__init__(kept, self.everything())
         self.given = kept
         for field in self.form.fields.values():

@@ -20,9 +20,12 @@ from django_filters import (
 )
 
 from jobs.console.filtering import MOST, Chip, ListFilter
+from jobs.console.selects import HostSelect
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
-from jobs.models.job import CopyJobQuerySet
+from jobs.models.job import WAITING, CopyJobQuerySet
+from jobs.models.search import mentioning
+from jobs.paging import MOST_LISTED, AtLeast
 from jobs.said import localized
 from jobs.units import parse_seconds
 
@@ -58,10 +61,6 @@ _SORT_WORDS: dict[str, Any] = {
     "requested_by_name": _("Asked by"),
     "requested_at": _("Asked for"),
 }
-_TEXT_FIELDS = (
-    *("domain_name", "disk", "host_name", "source", "destination"),
-    "requested_by_name",
-)
 _WORDS = {
     "q": "“{}”",
     "site": _("site {}"),
@@ -103,16 +102,13 @@ class JobFilter(ListFilter):
     )
     host = ModelChoiceFilter(
         queryset=Host.objects.all(),
+        widget=HostSelect,
         empty_label=_("Any host"),
         error_messages={"invalid_choice": _("There is no such host.")},
     )
-    domain = CharFilter(
-        field_name="domain_name", lookup_expr="icontains", max_length=MOST
-    )
-    destination = CharFilter(lookup_expr="icontains", max_length=MOST)
-    actor = CharFilter(
-        field_name="requested_by_name", lookup_expr="icontains", max_length=MOST
-    )
+    domain = CharFilter(field_name="domain_name", method="holds", max_length=MOST)
+    destination = CharFilter(method="holds", max_length=MOST)
+    actor = CharFilter(field_name="requested_by_name", method="holds", max_length=MOST)
     within = ChoiceFilter(
         method="asked_within",
         choices=list(_WITHIN.items()),
@@ -150,13 +146,20 @@ class JobFilter(ListFilter):
     def counts(self) -> Counts:
         """Return how many jobs match, by state, if the filter said none; two queries.
 
-        The first needs nothing but an index while nothing else is filtered.
+        All active ones are counted, and the newest that ended: history grows for ever.
         """
         if self.complaints:
             return Counts({}, 0)
         rest: Any = JobFilter(self.without("state")).qs if self.states else self.qs
-        rows: Any = rest.order_by().values_list("state")
-        return Counts(dict(rows.annotate(n=Count("pk"))), rest.waiting().count())
+        now = rest.active().order_by().values_list("state")
+        rows = list(now.annotate(n=Count("pk"), waits=Count("pk", filter=WAITING)))
+        newest = rest.filter(state__in=ENDED).order_by("-id")[: MOST_LISTED + 1]
+        ended = newest.values("state").aggregate(
+            **{state: Count("pk", filter=Q(state=state)) for state in ENDED}
+        )
+        by_state = {state: n for state, n, _waits in rows} | ended
+        more = sum(ended.values()) > MOST_LISTED
+        return Counts(by_state, sum(waits for *_, waits in rows), more)
 
     def in_states(self, found: Any, _: str, names: list[str]) -> Any:
         """Keep the jobs of any of the groups and states `names`."""
@@ -174,13 +177,15 @@ class JobFilter(ListFilter):
 
     def mentions(self, found: Any, _: str, text: str) -> Any:
         """Keep the jobs that have `text` anywhere, or as their number."""
-        query = Q()
-        for name in _TEXT_FIELDS:
-            query |= Q(**{f"{name}__icontains": text})
         number = text.removeprefix("#")
         if number.isascii() and number.isdigit() and len(number) < 18:
-            query |= Q(pk=int(number))
-        return found.filter(query)
+            return mentioning(found, text, Q(pk=int(number)))
+        return mentioning(found, text)
+
+    def holds(self, found: Any, field: str, text: str) -> Any:
+        """Keep the jobs that have `text` in that field."""
+        # The first part is what the index knows.
+        return mentioning(found, text).filter(**{f"{field}__icontains": text})
 
     @property
     def states(self) -> list[str]:
@@ -196,14 +201,18 @@ class JobFilter(ListFilter):
 
 @dataclass(frozen=True)
 class Counts:
-    """How many jobs there are of each state, and how many wait for a decision."""
+    """How many jobs there are of each state, and how many wait for a decision.
+
+    `more`: there are more that ended, of which only the newest were counted.
+    """
 
     by_state: dict[str, int]
     waiting: int
+    more: bool = False
 
     @property
     def all(self) -> int:
-        return sum(self.by_state.values())
+        return self._counted(set(State.values))
 
     def of(self, *names: str) -> int:
         """Return how many are in any of the groups and states `names`."""
@@ -211,9 +220,12 @@ class Counts:
         for name in names:
             _label, states, waits = GROUPS.get(name, ("", frozenset[State](), False))
             whole |= frozenset() if waits else states
-        found = sum(self.by_state.get(state, 0) for state in whole)
-        extra = "waiting" in names and State.MIRRORING not in whole
-        return found + (self.waiting if extra else 0)
+        waiting = "waiting" in names and State.MIRRORING not in whole
+        return self._counted(whole, self.waiting if waiting else 0)
+
+    def _counted(self, states: set[str], others: int = 0) -> int:
+        found = others + sum(self.by_state.get(state, 0) for state in states)
+        return AtLeast(found) if self.more and states & ENDED else found
 
 
 # --- Chips -------------------------------------------------------------------------

@@ -54,14 +54,17 @@ def hosts_with_counts() -> QuerySet[Host]:
     return Host.objects.select_related("site").annotate(
         domain_count=_count(present, "host"),
         running_count=_count(present.exclude(libvirt_id=None), "host"),
-        active_count=_count(
-            CopyJob.objects.active().filter(host=OuterRef("pk")), "host"
-        ),
+        active_count=active_jobs(),
         overlooked=ExpressionWrapper(
             Q(enabled=True, error="", last_seen_at__lt=timezone.now() - patience),
             output_field=BooleanField(),
         ),
     )
+
+
+def active_jobs() -> Coalesce:
+    """Return how many active jobs each of a query's hosts has."""
+    return _count(CopyJob.objects.active().filter(host=OuterRef("pk")), "host")
 
 
 def _count(rows: QuerySet[Any], key: str) -> Coalesce:

@@ -16,6 +16,7 @@ from django_filters import (
 
 from jobs.console.filtering import MOST, GroupedFilter
 from jobs.console.fleet import domain_rows, hosts_with_counts
+from jobs.console.selects import HostSelect
 from jobs.models import NEARLY_FULL, Domain, Host, Site, StoragePool
 
 _NO_GROUP = {"invalid_choice": _("There is no state “%(value)s”.")}
@@ -37,6 +38,7 @@ def _host() -> ModelChoiceFilter:
     return ModelChoiceFilter(
         queryset=Host.objects.all(),
         to_field_name="name",
+        widget=HostSelect,
         empty_label=_("Any host"),
         label=_("Host"),
         error_messages={"invalid_choice": _("There is no such host.")},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from jobs.console.filters import JobFilter, in_words
@@ -38,8 +40,19 @@ class ShownView:
     """A view with its filter: as words, as an address, and whether it is shown now."""
 
     view: SavedView
-    wanted: JobFilter
     current: bool = False
+
+    @cached_property
+    def wanted(self) -> JobFilter:
+        return JobFilter(QueryDict(self.view.query))
+
+    @property
+    def address(self) -> str:
+        """Return the list that it shows; no filter has to be made for that."""
+        query = self.view.query
+        return (
+            f"{reverse(JobFilter.page)}?{query}" if query else reverse(JobFilter.page)
+        )
 
     @property
     def words(self) -> str:
@@ -48,16 +61,15 @@ class ShownView:
 
 def tabs(user: Any, shown: JobFilter | None = None) -> list[ShownView]:
     """Return the views of `user` by name; `shown` is the filter of the page."""
-    now = _sorted(shown) if shown is not None else None
-    found = []
-    for view in SavedView.objects.filter(user=user):
-        wanted = JobFilter(QueryDict(view.query))
-        found.append(ShownView(view, wanted, _sorted(wanted) == now))
-    return found
+    now = _sorted(shown.given) if shown is not None else None
+    return [
+        ShownView(view, _sorted(QueryDict(view.query)) == now)
+        for view in SavedView.objects.filter(user=user)
+    ]
 
 
-def _sorted(wanted: JobFilter) -> list[tuple[str, str]]:
-    return sorted(wanted.pairs)
+def _sorted(query: QueryDict) -> list[tuple[str, list[str]]]:
+    return sorted((name, sorted(values)) for name, values in query.lists())
 
 
 def save(user: Any, name: str, wanted: JobFilter) -> bool:

@@ -76,6 +76,11 @@ class AuditEntry(models.Model):
             models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
             # "What did this person do?"
             models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+            # "Which copies were pivoted?", "What was refused?", newest first.
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["outcome", "-id"], name="audit_by_outcome"),
+            # "What happened in that night?"
+            models.Index(fields=["time"], name="audit_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -76,6 +76,14 @@ class Disk(models.Model):
                 fields=["domain", "target"], name="one_disk_per_target"
             )
         ]
+        indexes: ClassVar = [
+            # "Which disks show a copy that is none of ours?", on every overview.
+            models.Index(
+                fields=["domain"],
+                condition=~models.Q(mirror=""),
+                name="disks_with_mirror",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.target} of {self.domain}"

@@ -21,6 +21,9 @@ from jobs.models.domain import Domain
 from jobs.models.host import Host
 from jobs.said import say
 
+# What waits for a person's decision.
+WAITING = models.Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+
 
 class CopyJobQuerySet(models.QuerySet["CopyJob"]):
     """The questions that pages and tasks ask of the jobs."""
@@ -54,7 +57,7 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
 
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""
-        return self.filter(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+        return self.filter(WAITING)
 
     def recently_ended(self) -> CopyJobQuerySet:
         """Return the ended jobs, newest first."""
@@ -218,6 +221,19 @@ class CopyJob(models.Model):
             ),
             # The jobs page, by state; and how many there are of each.
             models.Index(fields=["state", "-id"], name="jobs_by_state"),
+            # The same list sorted by a column, from either end.
+            models.Index(fields=["state", "id"], name="jobs_by_state_backwards"),
+            models.Index(fields=["domain_name", "-id"], name="jobs_by_domain"),
+            models.Index(fields=["host_name", "-id"], name="jobs_by_host"),
+            models.Index(fields=["requested_by_name", "-id"], name="jobs_by_person"),
+            # And what was asked for since a day, or until then.
+            models.Index(fields=["requested_at", "-id"], name="jobs_by_request"),
+            # The overview: what ended last, and what failed since yesterday.
+            models.Index(
+                fields=["-ended_at"],
+                condition=models.Q(state__in=sorted(ENDED)),
+                name="jobs_by_end",
+            ),
         ]
         permissions: ClassVar = [
             ("start_copyjob", "Can start a copy"),

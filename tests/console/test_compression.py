@@ -47,9 +47,10 @@ def test_a_stream_goes_out_as_it_comes(
     async def ask() -> tuple[Any, bytes]:
         client = AsyncClient()
         await client.aforce_login(olga)
-        answer = await client.get(f"{reverse('stream')}?topics=jobs", headers=ASKED)
-        content: Any = answer.streaming_content
-        return answer, b"".join([part async for part in content])
+        answer: Any = await client.get(
+            f"{reverse('stream')}?topics=jobs", headers=ASKED
+        )
+        return answer, b"".join([part async for part in answer.streaming_content])
 
     monkeypatch.setattr(stream, "events", one_event)
     answer, sent = asyncio.run(ask())

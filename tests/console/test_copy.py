@@ -405,13 +405,6 @@ class TestPreview:
         assert f'hx-post="{address_of(disk)}" hx-vals=\'{{"check": "1"}}\'' in text
         assert "hx-get" not in text.partition('id="copy-form"')[2].partition(">")[0]
 
-    def test_asks_few_queries(self, olga: User, disk: Disk, pool: StoragePool) -> None:
-        client = signed_in(olga)
-        one = queries_of(client, address_of(disk))
-        for number in range(5):
-            add_job(add_disk(add_domain(disk.domain.host, f"d{number}")))
-        assert queries_of(client, address_of(disk)) == one <= 20
-
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_names_are_text(name: str, olga: User, disk: Disk) -> None:

@@ -90,7 +90,7 @@ def test_headings_sort(victor: User, domain: Domain) -> None:
 def test_pages_keep_the_filter(
     victor: User, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.console.views.fleet.PER_PAGE", 2)
+    monkeypatch.setattr("jobs.paging.PER_PAGE", 2)
     for number in range(3):
         add_domain(host, f"d{number}")
     page = text_of(signed_in(victor).get("/domains/?host=alder"))

@@ -63,7 +63,7 @@ def test_says_what_is_known_of_each(victor: User, leftover: Leftover) -> None:
 def test_the_sum_is_of_all_pages(
     victor: User, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.console.views.leftovers.PER_PAGE", 2)
+    monkeypatch.setattr("jobs.paging.PER_PAGE", 2)
     job = job_in(State.PIVOTED, disk)
     for number in range(3):
         add_leftover(disk, job=job, location=f"/old-{number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from django import template
@@ -65,6 +66,7 @@ SECTIONS = {
 
 
 @register.simple_tag
+@cache
 def icon(name: str, size: int = 16) -> SafeString:
     """Draw a heroicon (16 or 20 px wide) that screen readers pass over."""
     draw = heroicon_micro if size <= 16 else heroicon_mini

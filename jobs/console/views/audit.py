@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.humanize.templatetags.humanize import intcomma
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -22,6 +22,7 @@ from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
+from jobs.models.search import mentioning
 from jobs.said import joined, say
 
 PER_PAGE = 50
@@ -152,12 +153,7 @@ def _matching(wanted: dict[str, str]) -> QuerySet[AuditEntry]:
         found = found.filter(time__gte=since)
     if until := _day(wanted["until"]):
         found = found.filter(time__lt=until + timedelta(days=1))
-    if text := wanted["q"]:
-        anywhere = Q(request_id=text)
-        for name in ("object_text", "intent", "reason", "detail", "actor"):
-            anywhere |= Q(**{f"{name}__icontains": text})
-        found = found.filter(anywhere)
-    return found
+    return mentioning(found, wanted["q"]) if wanted["q"] else found
 
 
 def _around(

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
@@ -27,11 +26,9 @@ from jobs.console.page import Request, needs, show
 from jobs.console.storage import pools_of
 from jobs.console.strangers import show_strangers
 from jobs.models import CopyJob, Domain, Host, Site
+from jobs.paging import PER_PAGE, Pages
 from jobs.said import localized
 from jobs.strangers import foreign_copies
-
-PER_PAGE = 50
-
 
 # --- Hosts -------------------------------------------------------------------------
 
@@ -46,9 +43,7 @@ def hosts(request: Request) -> HttpResponse:
 
 def listed(request: Request, wanted: GroupedFilter) -> dict[str, Any]:
     """Return the filter and the page of its list, for a template."""
-    pages = Paginator(wanted.listed(), PER_PAGE)
-    # Counted already; a cached property is set like any attribute.
-    pages.count = wanted.count
+    pages = Pages(wanted.listed(), wanted.count)
     return {"wanted": wanted, "page": pages.get_page(request.GET.get("page"))}
 
 

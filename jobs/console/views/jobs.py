@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -23,8 +22,8 @@ from jobs.console.page import Request, needs, show
 from jobs.console.saved import tabs
 from jobs.console.shown import show_job, show_jobs
 from jobs.models import AuditEntry, CopyJob
+from jobs.paging import Pages
 
-PER_PAGE = 50
 # The newest lines that a job's page shows of the audit log.
 MOST_ENTRIES = 50
 
@@ -35,10 +34,8 @@ def jobs(request: Request) -> HttpResponse:
     """List the jobs; the filters, the order and `page` are in the address."""
     wanted = JobFilter(request.GET)
     counts = wanted.counts()
-    pages = Paginator(wanted.jobs(), PER_PAGE)
-    # Counted already; a cached property is set like any attribute.
-    pages.count = counts.of(*wanted.states) if wanted.states else counts.all
-    page = pages.get_page(request.GET.get("page"))
+    listed = counts.of(*wanted.states) if wanted.states else counts.all
+    page = Pages(wanted.jobs(), listed).get_page(request.GET.get("page"))
     context = {
         "tab": tab.of_page(_("Jobs"), counts.waiting),
         "wanted": wanted,

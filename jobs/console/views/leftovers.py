@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -23,9 +22,8 @@ from jobs.console.ledger import LeftoverFilter, show_leftovers, total_of
 from jobs.console.page import Request, needs, show, wants_fragment
 from jobs.console.views.verbs import MOST_REASON
 from jobs.models import Host, Leftover
+from jobs.paging import Pages
 from jobs.said import localized, say
-
-PER_PAGE = 50
 
 
 @require_safe
@@ -34,14 +32,14 @@ def leftovers(request: Request) -> HttpResponse:
     """List them; `state`, `host`, `kind`, `q` and `page` in the address narrow it."""
     form = LeftoverFilter(request.GET)
     found = form.leftovers()
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    total = total_of(found)
+    page = Pages(found, total.count).get_page(request.GET.get("page"))
     context = {
         "form": form,
-        "hosts": Host.objects.all(),
         "kinds": Leftover.Kind.choices,
         "page": page,
         "rows": show_leftovers(page.object_list),
-        "total": total_of(found),
+        "total": total,
         "may_remove": request.user.has_perm(actions.REMOVE_PERMISSION),
     }
     return show(request, "console/leftovers.html", context)

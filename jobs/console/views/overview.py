@@ -16,11 +16,12 @@ from django.views.decorators.http import require_safe
 from jobs.actor import Actor, from_request
 from jobs.console import tab
 from jobs.console.first_steps import first_steps
+from jobs.console.fleet import active_jobs
 from jobs.console.ledger import total_of
 from jobs.console.page import Request, needs, show
 from jobs.console.shown import ShownJob, show_jobs
 from jobs.console.strangers import show_strangers
-from jobs.lifecycle import ACTIVE, State, WhenReady
+from jobs.lifecycle import State, WhenReady
 from jobs.models import CopyJob, Host, Leftover
 from jobs.models.job import CopyJobQuerySet
 from jobs.processes import Kind, Process, at_work
@@ -179,9 +180,7 @@ def hosts_in_brief() -> QuerySet[Any]:
     """Return some hosts with `active_jobs`, those that do not answer first."""
     return (
         Host.objects.filter(enabled=True)
-        .annotate(
-            active_jobs=Count("jobs", filter=Q(jobs__state__in=sorted(ACTIVE))),
-        )
+        .annotate(active_jobs=active_jobs())
         .order_by(F("error_at").asc(nulls_last=True), "name")[:MOST_HOSTS]
     )
 

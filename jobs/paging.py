@@ -1,0 +1,41 @@
+"""Counting and paging of lists, some of which are longer than anybody reads."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.core.paginator import Paginator
+
+PER_PAGE = 50
+# So many rows are counted and can be leafed through; further ones by narrowing the
+# filter down. Else each look at a list would take longer with each year of history.
+MOST_LISTED = 5_000
+
+
+class AtLeast(int):
+    """How many rows were counted of which there may be more: shown as "5000+"."""
+
+    def __str__(self) -> str:
+        return f"{int(self)}+"
+
+
+class BoundedPaginator(Paginator[Any]):
+    """Pages of the first MOST_LISTED rows of a query."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows there are, as far as they can be leafed through."""
+        rows: Any = self.object_list
+        found = int(rows.order_by()[: MOST_LISTED + 1].count())
+        return AtLeast(MOST_LISTED) if found > MOST_LISTED else found
+
+
+class Pages(BoundedPaginator):
+    """Pages of `rows`; `counted` is how many there are, where that is known."""
+
+    def __init__(self, rows: Any, counted: int | None = None) -> None:
+        super().__init__(rows, PER_PAGE)
+        if counted is not None and not isinstance(counted, AtLeast):
+            # A cached property is set like any attribute.
+            self.count = counted

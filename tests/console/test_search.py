@@ -1,0 +1,97 @@
+"""Searching: any of a row's texts, one index for all of them, and it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils.html import escape
+
+from jobs import audit
+from jobs.actor import SYSTEM
+from jobs.console.ledger import LeftoverFilter
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, CopyJob, Disk, Host, Leftover
+from jobs.models.search import SEARCHED, drop_indexes, make_indexes, mentioning
+from tests.conftest import signed_in
+from tests.console.fleet_rows import add_disk, add_domain, add_job
+from tests.console.rows import add_leftover
+
+on_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite has no such index"
+)
+
+
+def test_any_of_the_texts_is_searched(disk: Disk) -> None:
+    job = add_job(disk, destination="/srv/Fast/x.qcow2")
+    for text in ("eb", "WEB", "vda", "alder", "images/web", "fast/x", "olga"):
+        assert list(mentioning(CopyJob.objects.all(), text)) == [job], text
+    assert not mentioning(CopyJob.objects.all(), "olgaweb").exists()
+    assert not mentioning(CopyJob.objects.all(), "100%").exists()
+    assert not mentioning(CopyJob.objects.all(), "e_").exists()
+
+
+def test_a_text_of_one_column_is_not_found_across_two(disk: Disk) -> None:
+    add_job(disk)
+    assert not mentioning(CopyJob.objects.all(), "webvda").exists()
+
+
+def test_a_request_is_found_by_its_id(victor: User) -> None:
+    audit.record(SYSTEM, "sync", None, audit.Outcome.DONE, detail="all read")
+    entry = AuditEntry.objects.latest("pk")
+    assert list(mentioning(AuditEntry.objects.all(), "ALL READ")) == [entry]
+
+
+def test_leftovers_are_found_by_place_and_by_domain(host: Host) -> None:
+    one = add_leftover(add_disk(add_domain(host, "orders")), location="/srv/a.qcow2")
+    two = add_leftover(add_disk(add_domain(host, "mail")), location="/srv/b.qcow2")
+    found: Any = lambda text: list(LeftoverFilter({"q": text}).leftovers())  # noqa: E731
+    assert found("a.QCOW") == [one]
+    assert found("ail") == [two]
+    assert found("srv") == [two, one]
+    assert found("alder") == []
+
+
+@pytest.mark.parametrize("address", ["/jobs/", "/domains/", "/leftovers/", "/storage/"])
+def test_a_host_is_chosen_by_its_name(olga: User, host: Host, address: str) -> None:
+    Host.objects.create(name="birch", site=host.site, transport="local")
+    key = host.pk if address in ("/jobs/", "/leftovers/") else host.name
+    text = signed_in(olga).get(f"{address}?host={key}").content.decode()
+    assert f'<option value="{key}" selected>alder</option>' in text
+    assert ">birch</option>" in text
+
+
+def test_what_is_chosen_among_hosts_is_text(olga: User, host: Host) -> None:
+    Host.objects.update(name='"><img src=x>')
+    text = signed_in(olga).get("/jobs/").content.decode()
+    assert "<img src=x" not in text
+    assert escape('"><img src=x>') in text
+
+
+@on_postgresql
+def test_the_search_is_what_the_index_holds(host: Host) -> None:
+    """PostgreSQL takes an index only for the very expression that it was made of."""
+    for model in (CopyJob, AuditEntry, Leftover):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        rows: Any = model.objects.order_by()
+        plan = mentioning(rows, "needle").explain()
+        assert f"{model._meta.db_table}_texts" in plan
+
+
+@on_postgresql
+def test_lost_indexes_come_back(db: None) -> None:
+    drop_indexes(connection)
+    make_indexes("default")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname LIKE '%_texts'")
+        assert cursor.fetchone() == (len(SEARCHED),)
+
+
+def test_jobs_are_filtered_by_one_column_alone(disk: Disk, olga: User) -> None:
+    """The search's index finds more than is meant."""
+    add_job(disk, State.FAILED, destination="/srv/web/x", domain_name="mail")
+    rows = signed_in(olga).get("/jobs/?domain=web").context["rows"]
+    assert rows == []

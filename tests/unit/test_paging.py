@@ -1,0 +1,67 @@
+"""Lists that are longer than anybody reads are counted and leafed through in part."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.template import Context, Template
+
+from jobs import paging
+from jobs.lifecycle import State
+from jobs.models import AuditEntry, Host
+from jobs.paging import AtLeast, BoundedPaginator, Pages
+from tests.conftest import signed_in
+from tests.console.rows import many_jobs, text_of
+
+
+@pytest.fixture(autouse=True)
+def _five_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MOST_LISTED", 5)
+    monkeypatch.setattr("jobs.console.filters.MOST_LISTED", 5)
+
+
+def test_more_than_are_counted_is_shown_as_that() -> None:
+    assert AtLeast(5) == 5
+    assert str(AtLeast(5)) == "5+"
+    assert Template("{{ n }}").render(Context({"n": AtLeast(5)})) == "5+"
+
+
+def test_pages_end_where_counting_ends(host: Host) -> None:
+    many_jobs(host, State.FAILED, 5)
+    exact = BoundedPaginator(host.jobs.all(), 2)
+    assert (str(exact.count), exact.num_pages) == ("5", 3)
+    many_jobs(host, State.COPIED, 1)
+    bounded = BoundedPaginator(host.jobs.all(), 2)
+    assert (str(bounded.count), bounded.num_pages) == ("5+", 3)
+
+
+def test_what_was_counted_before_is_not_counted_again(host: Host) -> None:
+    assert Pages(host.jobs.all(), 3).count == 3
+    many_jobs(host, State.FAILED, 6)
+    assert str(Pages(host.jobs.all(), AtLeast(3)).count) == "5+"
+
+
+def test_active_jobs_are_all_counted_and_the_newest_that_ended(
+    olga: User, host: Host
+) -> None:
+    many_jobs(host, State.COPYING, 7)
+    many_jobs(host, State.PIVOTED, 4)
+    client = signed_in(olga)
+    text = text_of(client.get("/jobs/"))
+    assert "All <strong>11</strong>" in text
+    many_jobs(host, State.FAILED, 4)
+    text = text_of(client.get("/jobs/"))
+    assert "All <strong>13+</strong>" in text
+    assert "Active <strong>7</strong>" in text
+    assert "Failed or lost <strong>4+</strong>" in text
+    # Which of them are listed does not depend on how far was counted.
+    assert len(client.get("/jobs/?state=pivoted").context["rows"]) == 4
+
+
+def test_the_admin_counts_as_far_too(ada: User, host: Host) -> None:
+    many_jobs(host, State.COPYING, 6)
+    text = text_of(signed_in(ada).get("/admin/jobs/copyjob/"))
+    assert "5+ copy jobs" in text
+    assert AuditEntry.objects.count() < 6
+    text = text_of(signed_in(ada).get("/admin/jobs/auditentry/"))
+    assert "+ audit entries" not in text
