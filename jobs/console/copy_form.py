@@ -327,7 +327,7 @@ class CopyForm(forms.Form):
         try:
             return from_xml(self.cleaned_data.get("xml", ""))
         except DestinationError as error:
-            self.add_error("xml", error.cause)
+            self.add_error("xml", localized(error.cause))
             return nothing
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_filters import (
@@ -118,7 +119,11 @@ class JobFilter(ListFilter):
     asked = DateFromToRangeFilter(field_name="requested_at")
     sort = OrderingFilter(
         fields={field: name for name, field in SORTS.items()},
-        field_labels=_SORT_WORDS,
+        field_labels=_SORT_WORDS
+        | {
+            f"-{name}": format_lazy(_("{field} (descending)"), field=_SORT_WORDS[field])
+            for name, field in SORTS.items()
+        },
         empty_label=_("Newest first"),
         error_messages={"invalid_choice": _("There is no order “%(value)s”.")},
     )
@@ -195,7 +200,7 @@ class JobFilter(ListFilter):
     def said(self, name: str, value: Any) -> str:
         """Say what the filter `name` asks for; states have chips of their own."""
         if name == "within":
-            return _WITHIN.get(value, str(value)).lower()
+            return str(_WITHIN.get(value, value)).lower()
         return super().said(name, value)
 
 

@@ -143,11 +143,9 @@ class ShownJob:
     @property
     def then(self) -> str:
         """Say what follows the mirroring phase."""
-        return {
-            State.PIVOTING: "pivoting",
-            State.FINISHING: "finishing",
-            State.CANCELLING: "cancelling",
-        }.get(self.state) or _THEN[WhenReady(self.job.when_ready)]
+        if self.state in (State.PIVOTING, State.FINISHING, State.CANCELLING):
+            return self.state.label
+        return _THEN[WhenReady(self.job.when_ready)]
 
     @property
     def fresh(self) -> bool:
@@ -223,13 +221,18 @@ class ShownJob:
     @property
     def announcement(self) -> str:
         """Say the progress in words, for those who hear the page."""
-        words = say(
-            "%(disk)s of %(domain)s: %(state)s",
-            disk=self.job.disk,
-            domain=self.job.domain_name,
-            state=self.state.label,
+        told = {
+            "disk": self.job.disk,
+            "domain": self.job.domain_name,
+            "state": self.state.label,
+        }
+        if not self.copying:
+            return say("%(disk)s of %(domain)s: %(state)s", **told)
+        return say(
+            "%(disk)s of %(domain)s: %(state)s, %(percent)s",
+            percent=self.percent_text,
+            **told,
         )
-        return f"{words}, {self.percent_text}" if self.copying else words
 
     # --- The host behind it ---------------------------------------------------------
 

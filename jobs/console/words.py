@@ -13,6 +13,8 @@ _PROTOCOLS = {
     "gluster": "Gluster",
 }
 
+_KINDS = {"file": say("file"), "block": say("block device")}
+
 
 def place(destination: Destination) -> str:
     """Return where the copy goes as a person says it; empty while it is nowhere."""
@@ -28,7 +30,7 @@ def place(destination: Destination) -> str:
 def kind(destination: Destination) -> str:
     """Return what kind of place it is: "file", "NBD with TLS", …"""
     if destination.kind == "network":
-        name = _PROTOCOLS.get(destination.protocol or "", "network")
+        name = _PROTOCOLS.get(destination.protocol or "", say("network"))
         return say("%(name)s with TLS", name=name) if destination.tls else name
     if destination.kind == "volume" and destination.volume:
         return say(
@@ -37,7 +39,7 @@ def kind(destination: Destination) -> str:
             pool=destination.pool,
         )
     # An adopted copy may go anywhere that libvirt has a word for.
-    return say("block device") if destination.kind == "block" else destination.kind
+    return _KINDS.get(destination.kind, destination.kind)
 
 
 def details(destination: Destination) -> list[tuple[str, str]]:

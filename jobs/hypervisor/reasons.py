@@ -139,7 +139,7 @@ class Reason:
     network: bool = False
 
 
-_ANOTHER_PLACE = "start a new copy to a new destination"
+_ANOTHER_PLACE = say("start a new copy to a new destination")
 
 KNOWN: tuple[Reason, ...] = (
     Reason(

@@ -38,12 +38,12 @@ def _marked(message: str) -> str:
 @contextmanager
 def marking() -> Iterator[None]:
     """Have pages in German say marked texts."""
-    real = trans_real._translations.get(LANGUAGE)
-    trans_real._translations[LANGUAGE] = Marked(LANGUAGE)
+    loaded: dict[str, object] = vars(trans_real)["_translations"]
+    before = dict(loaded)
+    loaded[LANGUAGE] = Marked(LANGUAGE)
     yield
-    del trans_real._translations[LANGUAGE]
-    if real:
-        trans_real._translations[LANGUAGE] = real
+    loaded.clear()
+    loaded.update(before)
 
 
 # --- What reads a page --------------------------------------------------------------
@@ -75,7 +75,11 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
         classes = set(found.get("class", "").split())
-        data = tag in _UNREAD or bool(classes & self.data_classes)
+        data = (
+            tag in _UNREAD
+            or bool(classes & self.data_classes)
+            or found.get("translate") == "no"
+        )
         if not (self.in_data or data):
             self._read_attributes(tag, found)
         if tag not in _VOID:

@@ -33,6 +33,7 @@ from tests.language.marks import LANGUAGE, marking, unmarked
         ("<p>12:31, 1.5 · 7 %</p>", []),
         ("<p><bdi>web</bdi> <code>virsh</code></p><script>let a;</script>", []),
         ("<p><span class='small path'>/srv/web</span></p>", []),
+        ("<p translate='no'>as it was <b>recorded</b></p>", []),
         ("<p>on alder</p>", ["p: on alder"]),
         ("<p>alder</p>", []),
         ("<p>so <br>it goes</p>", ["p: so", "p: it goes"]),

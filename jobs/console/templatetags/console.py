@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 
 from jobs.console import clock
@@ -26,7 +27,7 @@ from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
 from jobs.processes import Process
 from jobs.roles import role_label, role_of
-from jobs.said import recalled, say
+from jobs.said import localized, recalled, say
 from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text, version_text
 
 register = template.Library()
@@ -88,7 +89,7 @@ def _badge(look: Look, text: str) -> SafeString:
 def state(value: str) -> SafeString:
     """Show a job's state as icon, colour and word."""
     known = State(value)
-    return _badge(LOOKS[known], str(known.label))
+    return _badge(LOOKS[known], known.label)
 
 
 @register.filter
@@ -107,11 +108,11 @@ def domain_state(value: str) -> SafeString:
 def host_state(host: Host) -> SafeString:
     """Show whether a host answered at the last look."""
     if not host.enabled:
-        return _badge(Look("neutral", "pause", outlined=True), "disabled")
+        return _badge(Look("neutral", "pause", outlined=True), say("disabled"))
     if host.reachable is None:
         return _badge(Look("neutral", "clock", outlined=True), say("not asked yet"))
     if host.reachable:
-        return _badge(Look("green", "signal"), "answers")
+        return _badge(Look("green", "signal"), say("answers"))
     return _badge(Look("red", "signal-slash"), say("does not answer"))
 
 
@@ -119,10 +120,11 @@ def host_state(host: Host) -> SafeString:
 def process_state(process: Process) -> SafeString:
     """Show whether a process is at work."""
     if process.alive is None:
-        return _badge(Look("neutral", "question-mark-circle", outlined=True), "unknown")
+        look = Look("neutral", "question-mark-circle", outlined=True)
+        return _badge(look, say("unknown"))
     if process.alive:
         return _badge(Look("green", "check-circle"), say("at work"))
-    return _badge(Look("red", "x-circle"), "missing")
+    return _badge(Look("red", "x-circle"), say("missing"))
 
 
 @register.simple_tag
@@ -164,6 +166,15 @@ def bandwidth(bytes_per_second: int) -> str:
 def rate(bytes_per_second: float) -> str:
     """Return a measured rate."""
     return rate_text(bytes_per_second)
+
+
+@register.filter
+def sentence(words: str) -> str:
+    """Return words in the reader's language, the first with a capital letter.
+
+    `capfirst` would have them in English, as they are recorded.
+    """
+    return capfirst(localized(words))
 
 
 @register.filter
