@@ -37,7 +37,7 @@ KNOWN = {
         "English",
         "Deutsch",
     ),
-    *("qcow2", "raw", "disk", "virtio", "dir", "Recorded.", "UTC"),
+    *("Redis", "qcow2", "raw", "disk", "virtio", "dir", "Recorded.", "UTC"),
     *("running", "shut off", "JSON lines", "JSON Lines", "CSV", "ssh", "TLS"),
     *("NBD", "Ceph RBD", "iSCSI", "Gluster", "buf-size", "UUID", "/dev/vg0"),
     *("pool/image", "volume/path/to/file", "iqn.2026-01.org.example:store/1"),
@@ -132,14 +132,14 @@ def lists() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("page", lists())
-def test_lists_and_forms_with_nothing_in_them(ada: User, page: str) -> None:
-    read(signed_in(ada).get(lists()[page], headers=GERMAN))
+@pytest.mark.parametrize("place", lists())
+def test_lists_and_forms_with_nothing_in_them(ada: User, place: str) -> None:
+    read(signed_in(ada).get(lists()[place], headers=GERMAN))
 
 
-@pytest.mark.parametrize("page", lists())
-def test_lists_and_forms_with_a_fleet(world: World, page: str) -> None:
-    read(signed_in(world.reader).get(lists()[page], headers=GERMAN))
+@pytest.mark.parametrize("place", lists())
+def test_lists_and_forms_with_a_fleet(world: World, place: str) -> None:
+    read(signed_in(world.reader).get(lists()[place], headers=GERMAN))
 
 
 # --- Jobs ----------------------------------------------------------------------------

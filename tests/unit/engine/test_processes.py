@@ -67,7 +67,7 @@ def test_a_site_that_no_worker_serves_is_named() -> None:
     found = judge(all_well(), {"default", "cellar"})
     missing = {each.label: each.meaning for each in found if each.missing}
     assert set(missing) == {"Worker at cellar", "Listener at cellar"}
-    assert "until a worker runs there" in missing["Worker at cellar"]
+    assert "until a worker runs at cellar" in missing["Worker at cellar"]
 
 
 @pytest.mark.usefixtures("redis")
