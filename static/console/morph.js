@@ -69,6 +69,16 @@
     );
   }
 
+  // What has the focus stays where it is seen, whatever comes or goes above it.
+  function heldInPlace(act) {
+    const focused = document.activeElement;
+    const { top, bottom } = focused.getBoundingClientRect();
+    act();
+    if (!focused.isConnected || bottom < 0 || top > window.innerHeight) return;
+    const moved = focused.getBoundingClientRect().top - top;
+    if (focused !== document.body && moved) window.scrollBy({ top: moved, behavior: "instant" });
+  }
+
   htmx.defineExtension("morph", {
     isInlineSwap: (style) => style === "morph",
     handleSwap(style, target, fragment) {
@@ -77,7 +87,7 @@
       if (!fresh) return [];
       const added = [];
       const focused = document.activeElement.id;
-      morph(target, fresh, added);
+      heldInPlace(() => morph(target, fresh, added));
       // A button that became a link, or the other way round, is another node.
       if (focused && document.activeElement === document.body) {
         document.getElementById(focused)?.focus();
