@@ -8,6 +8,8 @@ sweep is the console's own: it reads every state, source and mirror, settles the
 the database and keeps the progress of all in Redis. Then the whole console runs for a
 while, and it is sampled how old the numbers are that a page would show. With a delay
 (milliseconds, there and back) the first crowd is measured again over a relay.
+
+At the end each aim is told as kept or missed; the exit status is 1 if one was missed.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
 ROUNDS = 7
 SAMPLING_SECONDS = 20.0
 SAMPLE_EACH = 0.2
+# The aims of docs/architecture.md, "The sweep": it takes at most as long as the bare
+# loop, and asks the database as often for many copies as for few. Up to so many copies,
+# and without a delay, numbers are so old at most (seconds).
+MOST_RATIO = 1.0
+MOST_MIRRORS = 400
+MEDIAN_SECONDS, P99_SECONDS = 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,58 @@ class Crowd:
     @property
     def mirrors(self) -> int:
         return self.guests * self.disks
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. Seconds, but for the delay, which is in milliseconds."""
+
+    crowd: Crowd
+    delay: float
+    bare: float
+    sweep: float
+    queries: int
+    median: float
+    p99: float
+
+    @property
+    def ratio(self) -> float:
+        return self.sweep / self.bare
+
+    @property
+    def name(self) -> str:
+        far = f", {self.delay:.0f} ms away" if self.delay >= 1 else ""
+        return f"{self.crowd.guests} x {self.crowd.disks}{far}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.crowd.guests:4} x {self.crowd.disks:2} {self.delay:5.0f} "
+            f"{self.bare:9.3f} {self.sweep:9.3f} {self.ratio:6.2f} {self.queries:8} "
+            f"{self.median:9.2f} {self.p99:6.2f}"
+        )
+
+
+def verdicts(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+    """Whether each aim was reached, and in words which one it is."""
+    for row in rows:
+        yield (
+            row.ratio <= MOST_RATIO,
+            f"{row.name}: a sweep takes {row.ratio:.2f} times as long as a bare loop, "
+            f"{MOST_RATIO:g} at most",
+        )
+        if row.delay >= 1 or row.crowd.mirrors > MOST_MIRRORS:
+            continue
+        yield (
+            row.median <= MEDIAN_SECONDS and row.p99 <= P99_SECONDS,
+            f"{row.name}: numbers are {row.median:.2f} s old at the median and "
+            f"{row.p99:.2f} s at the 99th percentile, {MEDIAN_SECONDS:g} and "
+            f"{P99_SECONDS:g} at most",
+        )
+    counts = sorted({row.queries for row in rows})
+    yield (
+        len(counts) <= 1,
+        f"queries per sweep, the same for all: {', '.join(map(str, counts))}",
+    )
 
 
 @contextmanager
@@ -164,9 +225,9 @@ def ages(stack: Stack, host: Host) -> list[float]:
     return found
 
 
-def measure(directory: Path, stack: Stack, crowd: Crowd, delay: float) -> None:
-    """One line of the table."""
-    from jobs import sweep
+def measure(directory: Path, stack: Stack, crowd: Crowd, delay: float) -> Iterator[Row]:
+    """One line of the table, and with a delay another one."""
+    from jobs import live, sweep
     from jobs.models import CopyJob, Host
 
     name = f"h{crowd.guests}x{crowd.disks}"
@@ -185,20 +246,24 @@ def measure(directory: Path, stack: Stack, crowd: Crowd, delay: float) -> None:
                 sweep.look_at_host(host)
 
             bare, ours = medians_of(bare_loop(socket, crowd), look)
+            live.taken_up(f"samples:{host.pk}")  # the one that writes samples asks most
             queries = queries_of(look)
             found = sorted(ages(stack, host))
-            print(
-                f"{crowd.guests:4} x {crowd.disks:2} {milliseconds:5.0f} "
-                f"{bare:9.3f} {ours:9.3f} {ours / bare:6.2f} {queries:8} "
-                f"{statistics.median(found):9.2f} {found[len(found) * 99 // 100]:6.2f}",
-                flush=True,
+            yield Row(
+                crowd,
+                milliseconds,
+                bare,
+                ours,
+                queries,
+                statistics.median(found),
+                found[len(found) * 99 // 100],
             )
             CopyJob.objects.all().delete()
             Host.objects.all().delete()
 
 
 def main() -> None:
-    """Measure each crowd and print the table."""
+    """Measure each crowd, print the table, and say which aims were reached."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--crowds", default="200x1,400x1,50x20", help="GUESTSxDISKS,…")
     parser.add_argument("--delay", type=float, default=20, help="milliseconds; 0: none")
@@ -213,8 +278,16 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="bench-", dir=base) as directory,
         console(Path(directory), postgresql=arguments.postgresql) as stack,
     ):
+        rows = []
         for number, crowd in enumerate(crowds):
-            measure(Path(directory), stack, crowd, 0 if number else arguments.delay)
+            delay = 0 if number else arguments.delay
+            for row in measure(Path(directory), stack, crowd, delay):
+                print(row, flush=True)
+                rows.append(row)
+    judged = list(verdicts(rows))
+    for kept, promise in judged:
+        print("PASS  " if kept else "missed", promise)
+    sys.exit(0 if all(kept for kept, _ in judged) else 1)
 
 
 if __name__ == "__main__":
