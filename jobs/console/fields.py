@@ -11,11 +11,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.formats import get_format, sanitize_separators
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobs.hypervisor import Secret, Server
-from jobs.said import localized
+from jobs.said import localized, say
 from jobs.units import parse_bytes, parse_seconds
 
 MOST_SERVERS = 16
@@ -24,6 +25,23 @@ _PORT_MAX = 65535
 _SERVER = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s:\[\]/]+))(?::(?P<port>\d{1,5}))?"
 )
+# "1.500": one and a half, or fifteen hundred.
+_TWO_MEANINGS = re.compile(r"\d\.\d{3}(?!\d)")
+
+
+def read_bytes(text: str) -> int:
+    """Return the bytes that a reader means: "1,5 GiB" where a comma is the point.
+
+    ValueError with what to write instead, also for what has two meanings there.
+    """
+    if get_format("DECIMAL_SEPARATOR") == "," and _TWO_MEANINGS.search(text):
+        raise ValueError(
+            say(
+                "“%(text)s” has two meanings: write 1,5 or 1500.",
+                text=text,
+            )
+        )
+    return parse_bytes(str(sanitize_separators(text)))
 
 
 class WrittenField(forms.Field):
@@ -65,7 +83,7 @@ class SizeField(WrittenField):
 
     def read(self, text: str) -> int:
         try:
-            return parse_bytes(text)
+            return read_bytes(text)
         except ValueError as error:
             raise ValidationError(localized(error.args[0])) from error
 

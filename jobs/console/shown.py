@@ -26,7 +26,7 @@ from jobs.models import CopyJob
 from jobs.models.job import AtLimit, Consistency
 from jobs.preflight import findings_from_json
 from jobs.said import say
-from jobs.units import bytes_text, seconds_text
+from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 # The sweep looks each second: no look for longer is worth saying.
 SILENT_SECONDS = 10.0
@@ -393,7 +393,7 @@ class ShownJob:
 def bandwidth_field(bytes_per_second: int) -> str:
     """Return a bandwidth so that typing it gives the same number again."""
     if not bytes_per_second:
-        return "unlimited"
+        return bandwidth_text(0)
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if bytes_per_second % unit == 0:
             return f"{bytes_per_second // unit} {name}/s"

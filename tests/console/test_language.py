@@ -7,11 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.template import Context, Template
 from django.test import Client
 from django.utils import timezone, translation
 
 from jobs.console.clock import duration_text
+from jobs.console.fields import SizeField
+from jobs.console.shown import bandwidth_field
+from jobs.console.views.verbs import typed_bandwidth
+from jobs.said import localized
 from tests.conftest import signed_in
 from tests.console.rows import text_of
 
@@ -72,6 +77,37 @@ def test_durations_are_exact_in_each_language() -> None:
     for language in ("en", "de"):
         with translation.override(language):
             assert duration_text(2 * 86400 + 11045) == "2 d 3:04:05"
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "read"),
+    [
+        ("de", "1,5 GiB", 1.5 * 2**30),
+        ("de", "1.5 GiB", 1.5 * 2**30),
+        ("de", "1500", 1500),
+        ("en", "1.5 GiB", 1.5 * 2**30),
+        ("en", "1.500 GiB", 1.5 * 2**30),
+    ],
+)
+def test_sizes_are_typed_in_the_readers_way(
+    language: str, typed: str, read: float
+) -> None:
+    with translation.override(language):
+        assert SizeField().clean(typed) == read
+        assert typed_bandwidth(typed) == read
+
+
+def test_a_size_with_two_meanings_is_refused() -> None:
+    with translation.override("de"), pytest.raises(ValidationError, match="1500"):
+        SizeField().clean("1.500 GiB")
+    with translation.override("en"), pytest.raises(ValidationError):
+        SizeField().clean("1,5 GiB")
+
+
+def test_no_limit_is_typed_as_it_is_shown() -> None:
+    for language in ("en", "de"):
+        with translation.override(language):
+            assert typed_bandwidth(localized(bandwidth_field(0))) == 0
 
 
 def test_whoever_has_no_choice_gets_english(olga: User) -> None:

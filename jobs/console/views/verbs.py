@@ -15,12 +15,13 @@ from django_htmx.http import trigger_client_event
 
 from jobs import actions
 from jobs.actor import from_request
+from jobs.console.fields import read_bytes
 from jobs.console.page import Request, needs, wants_fragment
 from jobs.console.views.jobs import page_of
 from jobs.models import CopyJob
 from jobs.names import alone
 from jobs.said import localized, say
-from jobs.units import bandwidth_text, parse_bytes
+from jobs.units import bandwidth_text
 
 MOST_REASON = 500  # characters
 
@@ -154,13 +155,13 @@ def speed(request: Request, pk: int) -> HttpResponse:
 
 def typed_bandwidth(typed: str) -> int:
     """Return bytes/s; ValueError with what to write instead."""
-    if typed.lower() in ("unlimited", "none"):
+    if typed.lower() in ("unlimited", "none", localized(bandwidth_text(0))):
         return 0
     if not typed:
         raise ValueError(
             say("Write a bandwidth, for example 50 MiB/s, or 0 for no limit.")
         )
-    return parse_bytes(typed)
+    return read_bytes(typed)
 
 
 def _speed_refused(
