@@ -11,7 +11,7 @@ from django.core.management import CommandParser
 from django.core.management.commands import makemessages
 
 # Nothing that a person reads on a page lies there.
-ELSEWHERE = ["bench", "build", "lab", "tests", "typings", "var"]
+ELSEWHERE = ["bench", "build", "lab", "made_up", "tests", "typings", "var"]
 _DATE = re.compile(r'^"POT-Creation-Date: .*\n', re.MULTILINE)
 
 
