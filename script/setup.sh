@@ -167,6 +167,7 @@ install_locked() {
 ensure_catalogs() {
     local texts catalog said
     for texts in locale/*/LC_MESSAGES/*.po; do
+        [ -e "$texts" ] || continue  # nobody has translated anything yet
         catalog=${texts%.po}.mo
         [ ! "$catalog" -nt "$texts" ] || continue
         said=$(msgfmt --check-format --output-file="$catalog.$$" "$texts" 2>&1) ||

@@ -167,7 +167,7 @@ def test_without_scripts_a_page_waits_for_the_answer(
     response = client.post(
         address_of(disk), {**TYPED, "check": "1", "destination": "/x"}
     )
-    assert 0.2 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.2
     assert "asking alder…" in text_of(response)
 
 
