@@ -73,7 +73,8 @@ def test_a_scheduled_copy_is_cancelled(
 ) -> None:
     page = meet("olga").page
     acts.fill_in_copy(page, guest, fast(alder) / f"{guest.name}.qcow2")
-    page.get_by_label(re.compile("^Day")).fill(f"{in_berlin():%Y}-12-31")
+    day = in_berlin() + timedelta(days=3)
+    page.get_by_label(re.compile("^Day")).fill(f"{day:%Y-%m-%d}")
     page.get_by_role("button", name="Start at 02:00").click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     pivot = page.get_by_role("button", name="Pivot", exact=True)
@@ -97,7 +98,8 @@ def test_start_and_pivot(meet: MeetPerson, guest: Guest, alder: PrivateHost) -> 
     expect(acts.state(page)).to_have_text("pivoted")
     assert guest.source() == truth.persistent_source(guest) == new
     page.locator("#xml summary").click()
-    expect(page.locator("#xml del")).to_contain_text([guest.name])
+    old = page.locator("#xml del").filter(has_text=guest.name)
+    expect(old).not_to_have_count(0)
     expect(page.locator("#xml ins").filter(has_text=new)).not_to_have_count(0)
 
 
@@ -107,7 +109,7 @@ def test_without_javascript(meet: MeetPerson, guest: Guest, alder: PrivateHost) 
     page.goto("/copy/")
     page.get_by_role("textbox").fill(guest.name)
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("link", name=re.compile("^Copy this disk")).click()
+    page.get_by_role("link", name=re.compile("^Copy this disk")).first.click()
     acts.field(page, "Destination").fill(str(fast(alder) / f"{guest.name}.qcow2"))
     page.get_by_label("Start time").fill("03:45")
     page.locator("noscript button[name=check]").click()
