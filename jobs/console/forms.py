@@ -77,14 +77,55 @@ class Obstacle(ValidationError):
 
 
 def prepare(form: forms.BaseForm) -> None:
-    """Give every field its look, and tie it to its help and to its errors' place."""
+    """Give every field its name and look, and tie it to its help and its errors."""
     for name, field in form.fields.items():
+        field.label = LABELS.get(name, field.label)
         attributes = field.widget.attrs
         ids = f"{name}-help {name}-error" if field.help_text else f"{name}-error"
         attributes["aria-describedby"] = ids
         attributes["class"] = CLASSES.get(type(field.widget), "form-control")
 
 
+# What people call the fields, where a page has no better word for one.
+LABELS: dict[str, str] = {
+    "destination_kind": say("Destination kind"),
+    "destination": say("Destination"),
+    "device": say("Device"),
+    "pool": say("Pool"),
+    "volume": say("Volume"),
+    "protocol": say("Protocol"),
+    "servers": say("Servers"),
+    "name": say("Name"),
+    "user": say("User"),
+    "auth": say("Auth"),
+    "encryption": say("Encryption"),
+    "slice_offset": say("Slice offset"),
+    "slice_size": say("Slice size"),
+    "format": say("Format"),
+    "reuse_external": say("Reuse external"),
+    "when_ready": say("When ready"),
+    "consistent": say("Consistent"),
+    "shallow": say("Shallow"),
+    "synchronous_writes": say("Synchronous writes"),
+    "target_zeroed": say("Target zeroed"),
+    "bandwidth": say("Bandwidth"),
+    "granularity": say("Granularity"),
+    "stall_limit": say("Stall limit"),
+    "total_limit": say("Total limit"),
+    "at_limit": say("At limit"),
+    "reason": say("Reason"),
+    "directory": say("Directory"),
+    "pattern": say("Pattern"),
+    "transport": say("Transport"),
+    "site": say("Site"),
+    "host_name": say("Host name"),
+    "port": say("Port"),
+    "socket": say("Socket"),
+    "enabled": say("Enabled"),
+    "production": say("Production"),
+    "mode": say("Daemon"),
+    "xml": say("XML"),
+}
 CLASSES: dict[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input",
     forms.RadioSelect: "form-check-input",

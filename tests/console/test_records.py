@@ -17,6 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs import checks
+from jobs.console.copy_form import CopyForm
+from jobs.console.forms import LABELS, HostForm
+from jobs.console.several import SeveralForm
 from jobs.console.strangers import Stranger
 from jobs.hypervisor import CopyOptions, Destination
 from jobs.lifecycle import State
@@ -215,6 +218,22 @@ def test_findings_of_an_earlier_release_are_told_as_they_were_kept() -> None:
     kept = {"rule": "there_is_room", "level": "warn", "cause": "It is full."}
     (found,) = findings_from_json([{**kept, "remedy": "", "field": "", "evidence": ""}])
     assert (found.cause, found.level) == ("It is full.", Level.WARN)
+
+
+# --- Forms ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [CopyForm, SeveralForm, HostForm])
+def test_every_field_has_a_name_to_be_translated(form: Any) -> None:
+    fields = form.base_fields.items()
+    assert {name for name, field in fields if not field.label} <= LABELS.keys()
+
+
+def test_a_mistake_is_told_by_the_name_of_its_field(olga: User, disk: Disk) -> None:
+    address = f"{reverse('disk-copy', args=[disk.pk])}?bandwidth=viel"
+    page = text_of(speaking(olga, "de").get(address))
+    assert "“⟦Bandwidth⟧”" in page
+    assert "⟦“viel” is no size: write for example 100MiB" in page
 
 
 # --- Django's own models -------------------------------------------------------------
