@@ -24,7 +24,7 @@ class InUse(Exception):
 
 
 def make(
-    size: Size, actor: Actor, password: str = "", say: Callable[[str], None] = print
+    size: Size, actor: Actor, password: str = "", tell: Callable[[str], None] = print
 ) -> None:
     """Fill an empty database; InUse, and nothing is done, if it is none.
 
@@ -34,17 +34,17 @@ def make(
         _must_be_empty()
         search.drop_indexes(connection)
         chance, now = Random(size.seed), timezone.now()  # noqa: S311 (no secret)
-        say(f"{size.people:,} people")
+        tell(f"{size.people:,} people")
         persons = people.write(size.people, password)
-        say(f"{size.hosts:,} hosts, {size.domains:,} domains, {size.disks:,} disks")
+        tell(f"{size.hosts:,} hosts, {size.domains:,} domains, {size.disks:,} disks")
         made = fleet.plan(size, chance, now)
-        say(f"{size.past:,} copies of the past, {size.active:,} active ones")
+        tell(f"{size.past:,} copies of the past, {size.active:,} active ones")
         told = copies.plan(made, persons, size, chance, now)
         fleet.write(made)
         records.write(told, now)
-        say(f"{size.entries:,} audit entries")
+        tell(f"{size.entries:,} audit entries")
         log.write(told, persons, size.entries, now)
-        say("the indexes of searches")
+        tell("the indexes of searches")
         search.make_indexes(connection.alias)
         intent = ", ".join(f"{name} {count}" for name, count in vars(size).items())
         audit.record(actor, "make up a fleet", None, audit.Outcome.DONE, intent=intent)

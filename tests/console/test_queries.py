@@ -45,7 +45,7 @@ pytestmark = [
 
 def counted(size: str) -> dict[str, int]:
     """Return the number of queries of each page over a fleet of that size."""
-    make(SIZES[size], SYSTEM, say=lambda _: None)
+    make(SIZES[size], SYSTEM, tell=lambda _: None)
     ada = User.objects.filter(groups__name=ADMINISTRATOR).order_by("pk")[0]
     client = signed_in(ada)
     # Kept by a process for good; the first page that needs one has to ask.

@@ -29,7 +29,7 @@ SIZE = Size(hosts=9, domains=30, disks=80, past=50, active=20, entries=400, peop
 
 @pytest.fixture
 def fleet(db: None) -> None:
-    make(SIZE, SYSTEM, say=lambda _: None)
+    make(SIZE, SYSTEM, tell=lambda _: None)
 
 
 @pytest.mark.usefixtures("fleet")
@@ -51,7 +51,7 @@ def test_every_state_is_in_it() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_audit_log_is_whole_and_guarded() -> None:
-    make(SIZE, SYSTEM, say=lambda _: None)
+    make(SIZE, SYSTEM, tell=lambda _: None)
     found = log.verify()
     assert found.intact, found.sentence
     assert found.entries == 401
@@ -91,7 +91,7 @@ def test_nobody_signs_in_without_a_password() -> None:
 
 
 def test_people_sign_in_with_the_password_that_was_given(db: None) -> None:
-    make(SIZE, SYSTEM, "correct horse battery", say=lambda _: None)
+    make(SIZE, SYSTEM, "correct horse battery", tell=lambda _: None)
     assert all(
         user.check_password("correct horse battery") for user in User.objects.all()
     )
@@ -106,7 +106,7 @@ def test_the_same_seed_makes_the_same(db: None) -> None:
 
 def test_nothing_goes_on_top_of_a_real_fleet(host: Host) -> None:
     with pytest.raises(InUse, match="holds 1 hosts"):
-        make(SIZE, SYSTEM, say=lambda _: None)
+        make(SIZE, SYSTEM, tell=lambda _: None)
     assert list(Host.objects.all()) == [host]
     assert guard.missing(connection) == set()
 

@@ -30,6 +30,6 @@ class Command(BaseCommand):
         try:
             size = Size(**{name: options[name] for name in vars(Size())})
             password = os.environ.get("BLOCKCOPY_PASSWORD", "")
-            make(size, caller(None), password, say=self.stdout.write)
+            make(size, caller(None), password, tell=self.stdout.write)
         except (InUse, ValueError) as error:
             raise CommandError(str(error)) from error
