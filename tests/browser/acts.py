@@ -69,9 +69,14 @@ def start_copy(
     return press_start(page)
 
 
+def start_button(page: Page) -> Locator:
+    """The first of them; it says what follows when in sync, where that was chosen."""
+    return page.get_by_role("button", name=re.compile(r"^Start\b")).first
+
+
 def press_start(page: Page) -> str:
     """Start what the form says; return its job's address."""
-    page.get_by_role("button", name="Start", exact=True).click()
+    start_button(page).click()
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     return page.url
 

@@ -37,7 +37,7 @@ def test_markup_in_names_paths_and_reasons(
     job = acts.start_copy(page, guest, new, reason=REASON)
     expect(acts.state(page)).to_have_text("mirroring")
     assert_text_only(page, NAME, FILE, REASON)
-    expect(page).to_have_title(f"vda of {NAME} · Blockcopy Console")
+    expect(page).to_have_title(f"In sync: vda of {NAME} · Blockcopy Console")
     dialog = acts.open_dialog(page, "Pivot")
     expect(dialog).to_contain_text(f"{NAME} will run from {new}")
     dialog.get_by_label("Reason").fill(REASON)
@@ -70,7 +70,7 @@ def test_markup_in_searches(olga: Person) -> None:
     page = olga.page
     for path in ("/jobs/", "/hosts/", "/domains/", "/copy/", "/audit/"):
         page.goto(path)
-        search = page.get_by_role("searchbox").first
+        search = page.locator("input[name=q]").first
         search.fill(REASON)
         search.press("Enter")
         page.wait_for_url("**?*script*")

@@ -177,7 +177,7 @@ def test_bandwidth_is_changed_in_place(
     expect(acts.state(page)).to_have_text("copying")
     acts.stay(page)
     options = page.get_by_role("region", name="Options")
-    field = options.get_by_label("Bandwidth")
+    field = options.get_by_label("Bandwidth", exact=True)
 
     field.fill("quickly")
     options.get_by_role("button", name="Set").click()

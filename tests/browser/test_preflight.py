@@ -28,10 +28,6 @@ def choose(page: Page, kind: str) -> None:
     page.get_by_role("radio", name=re.compile(f"^{kind}")).check()
 
 
-def start_button(page: Page) -> Locator:
-    return page.get_by_role("button", name="Start", exact=True)
-
-
 def test_evidence_arrives_while_one_types(
     olga: Person, guest: Guest, alder: PrivateHost
 ) -> None:
@@ -40,13 +36,13 @@ def test_evidence_arrives_while_one_types(
     acts.stay(page)
     acts.field(page, "Reason").fill("half a sent")
     expect(stops(page)).to_contain_text("no-such-folder")
-    expect(start_button(page)).to_have_attribute("aria-disabled", "true")
+    expect(acts.start_button(page)).to_have_attribute("aria-disabled", "true")
 
     acts.field(page, "Destination").fill(str(new))
     acts.field(page, "Reason").press_sequentially("ence")
     expect(page.get_by_text("alder answered")).to_be_visible()
     expect(stops(page)).to_have_count(0)
-    expect(start_button(page)).not_to_have_attribute("aria-disabled", "true")
+    expect(acts.start_button(page)).not_to_have_attribute("aria-disabled", "true")
     expect(acts.field(page, "Reason")).to_have_value("half a sentence")
     expect(acts.field(page, "Reason")).to_be_focused()
     assert acts.has_stayed(page)
@@ -85,9 +81,9 @@ def test_a_volume_with_a_warning_accepted(
 
     accept.focus()
     accept.press("Space")
-    expect(start_button(page)).not_to_have_attribute("aria-disabled", "true")
+    expect(acts.start_button(page)).not_to_have_attribute("aria-disabled", "true")
     expect(accept).to_be_focused()
-    start_button(page).click()
+    acts.start_button(page).click()
     expect(page.locator("#reason-error")).to_contain_text("with a reason")
     expect(accept).to_be_checked()
     acts.field(page, "Reason").fill("crash-consistent will do")
@@ -125,7 +121,7 @@ def test_a_reused_file_is_declared_as_what_it_is(
     for box in warnings(page).get_by_role("checkbox").all():
         box.check()
     acts.field(page, "Reason").fill("it was made for this")
-    expect(start_button(page)).not_to_have_attribute("aria-disabled", "true")
+    expect(acts.start_button(page)).not_to_have_attribute("aria-disabled", "true")
     acts.press_start(page)
     expect(acts.state(page)).to_have_text("mirroring")
     acts.confirm(page, "Pivot")
