@@ -63,7 +63,9 @@ def test_the_name_is_typed_without_javascript(
     alder: PrivateHost,
 ) -> None:
     job = acts.start_mirror(olga.page, guest, fast(alder) / f"{guest.name}.qcow2")
-    page = meet("olga", java_script_enabled=False).page
+    scriptless = meet("olga", java_script_enabled=False)
+    scriptless.expect_refusal(422)
+    page = scriptless.page
     page.goto(job)
     expect(page.locator(".page-title")).to_contain_text("production")
     page.get_by_role("button", name="Cancel", exact=True).click()
