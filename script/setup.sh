@@ -86,7 +86,7 @@ print(f"python{v[0]}.{v[1]}-venv python{v[0]}.{v[1]}-dev")'
     have chromium || have chromium-browser || have google-chrome || chromium_package
     have docker-compose || echo docker-compose
     have openssl || echo openssl
-    have openssl || echo openssl
+    have nbdkit || echo nbdkit
 }
 
 install_packages() {
