@@ -45,6 +45,8 @@ def make(
         tell(f"{size.entries:,} audit entries")
         log.write(told, persons, size.entries, now)
         tell("the indexes of searches")
+        # PostgreSQL makes no index while it still owes the checks of foreign keys.
+        connection.check_constraints()
         search.make_indexes(connection.alias)
         intent = ", ".join(f"{name} {count}" for name, count in vars(size).items())
         audit.record(actor, "make up a fleet", None, audit.Outcome.DONE, intent=intent)

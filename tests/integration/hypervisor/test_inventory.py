@@ -151,8 +151,8 @@ def test_missing_image_hides_only_its_own_size(
 ) -> None:
     guest = make_guest(
         alder,
-        GuestDisk(alder.images / "there.qcow2"),
-        GuestDisk(alder.images / "lost.qcow2"),
+        GuestDisk(alder.images / "has-its-image.qcow2"),
+        GuestDisk(alder.images / "lost-its-image.qcow2"),
         start=False,
     )
     guest.disks[1].path.unlink()
