@@ -35,15 +35,15 @@ count = _value(int, lambda value: value > 0, "a whole number above 0")
 
 
 def moment(text: str) -> datetime:
-    """Return the time that "2026-11-23" or "2026-11-23T14:05+01:00" means; else UTC."""
+    """Return the time that "2026-11-23" or "2026-11-23T14:05+01:00" means, in UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"“{text}” is no time: write 2026-11-23 or 2026-11-23T14:05, in UTC, or "
             "with an offset such as +01:00."
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def start_time(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Form fields for what people write: sizes, times, servers, secrets.
+"""Form fields for what people write: sizes, times, days, servers, secrets.
 
 None of them ever holds a password: a secret is named, its value stays with libvirt.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.formats import get_format, sanitize_separators
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,6 +23,8 @@ from jobs.units import parse_bytes, parse_seconds
 
 MOST_SERVERS = 16
 _PORT_MAX = 65535
+# At the ends of the calendar a day that one zone has is no day in another.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 # host, host:port, [IPv6], [IPv6]:port
 _SERVER = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s:\[\]/]+))(?::(?P<port>\d{1,5}))?"
@@ -99,6 +103,14 @@ class SecondsField(WrittenField):
             return parse_seconds(text)
         except ValueError as error:
             raise ValidationError(localized(error.args[0])) from error
+
+
+class DayField(forms.DateField):
+    """A day that has a beginning and an end in every zone."""
+
+    def __init__(self, **options: Any) -> None:
+        ends = [MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)]
+        super().__init__(validators=ends, **options)
 
 
 class SecretField(WrittenField):

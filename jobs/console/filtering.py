@@ -13,7 +13,10 @@ from django.forms import BoundField, Select
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django_filters import Filter, FilterSet, RangeFilter
+from django_filters import DateFromToRangeFilter, Filter, FilterSet, RangeFilter
+from django_filters.fields import DateRangeField, RangeField
+
+from jobs.console.fields import DayField
 
 MOST = 200  # characters of a text
 # What else may stand in a list's address.
@@ -54,6 +57,19 @@ def _own(each: Filter) -> Filter:
     if each.method is not None:
         made.method = each.method  # which is bound to its filter
     return made
+
+
+class DayRangeField(DateRangeField):
+    """From one day to another, both of the reader's zone."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        RangeField.__init__(self, (DayField(), DayField()), *args, **options)
+
+
+class DayRangeFilter(DateFromToRangeFilter):
+    """Keeps what was on a day of the range."""
+
+    field_class = DayRangeField
 
 
 class ListFilter(FilterSet):

@@ -14,13 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django_filters import (
     CharFilter,
     ChoiceFilter,
-    DateFromToRangeFilter,
     ModelChoiceFilter,
     MultipleChoiceFilter,
     OrderingFilter,
 )
 
-from jobs.console.filtering import MOST, Chip, ListFilter
+from jobs.console.filtering import MOST, Chip, DayRangeFilter, ListFilter
 from jobs.console.selects import HostSelect
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
@@ -116,7 +115,7 @@ class JobFilter(ListFilter):
         empty_label=_("Any time"),
         error_messages={"invalid_choice": _("There is no time “%(value)s”.")},
     )
-    asked = DateFromToRangeFilter(field_name="requested_at")
+    asked = DayRangeFilter(field_name="requested_at")
     sort = OrderingFilter(
         fields={field: name for name, field in SORTS.items()},
         field_labels=_SORT_WORDS

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs.actions import start_time_problems
 from jobs.console import clock
+from jobs.console.fields import DayField
 from jobs.console.forms import Obstacle, prepare
 from jobs.said import localized
 from jobs.schedule import moment_text
@@ -38,7 +39,7 @@ class StartTime(forms.Form):
         widget=forms.TimeInput(attrs={"type": "time"}, format=HOUR),
         error_messages={"invalid": _("Write a time of the day, such as 02:00.")},
     )
-    start_date = forms.DateField(
+    start_date = DayField(
         required=False,
         label=_("Day"),
         input_formats=["%Y-%m-%d"],

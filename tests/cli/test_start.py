@@ -85,6 +85,7 @@ def test_start_at_a_time_with_an_offset(blockcopy: Run, disk: Disk) -> None:
         ("2020-01-01T02:00", 1, "The start time 2020-01-01 02:00 UTC has passed."),
         ("25:00", 2, "“25:00” is no time of a day."),
         ("soon", 2, "“soon” is no time"),
+        ("9999-12-31T23:00-05:00", 2, "is no time"),
     ],
 )
 def test_a_start_time_that_is_refused(

@@ -85,6 +85,8 @@ def test_days(victor: User) -> None:
     [
         ("since=yesterday", "“yesterday” is no date."),
         ("until=2026-02-31", "“2026-02-31” is no date."),
+        ("until=9999-12-31", "“9999-12-31” is no date."),
+        ("since=0001-01-01", "“0001-01-01” is no date."),
         ("outcome=zz", "There is no outcome “zz”."),
     ],
 )

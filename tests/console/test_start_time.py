@@ -78,6 +78,8 @@ def test_how_far_away(evening: None) -> None:
         ({"start_date": "24.12."}, "start_date", "Write a day"),
         ({"start_date": "2026-11-26"}, "start_date", "2026-11-26 02:00 UTC has passed"),
         ({"start_date": "2029-01-01"}, "start_date", "more than a year away"),
+        ({"start_date": "9999-12-31"}, "start_date", "9998-12-31"),
+        ({"start_date": "0001-01-01"}, "start_date", "1970-01-01"),
     ],
 )
 def test_what_makes_no_sense(

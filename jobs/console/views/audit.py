@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
+from jobs.console.fields import FIRST_DAY, LAST_DAY
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
 from jobs.models.search import mentioning
@@ -139,7 +140,9 @@ def _day(text: str) -> datetime | None:
         day = parse_date(text)
     except ValueError:
         return None
-    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
+    if day is None or not FIRST_DAY <= day <= LAST_DAY:
+        return None
+    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _text(request: Request, name: str) -> str:
