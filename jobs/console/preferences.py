@@ -84,12 +84,13 @@ class PreferencesForm(ModelFormOfPreferences):
     class Meta:
         model = Preferences
         fields = (
-            *("appearance", "language", "time_zone", "shortcuts"),
+            *("appearance", "density", "language", "time_zone", "shortcuts"),
             *("tell_waiting", "tell_failed", "tell_ended", "told_of"),
             *("toasts", "notifications"),
         )
         labels = {
             "appearance": _("Appearance"),
+            "density": _("Lists"),
             "time_zone": _("Time zone"),
             "shortcuts": _("Keys without a modifier are shortcuts"),
             **{f"tell_{news}": news.label for news in Preferences.News},
@@ -98,6 +99,9 @@ class PreferencesForm(ModelFormOfPreferences):
             "notifications": _("By the browser, while its tab is hidden"),
         }
         help_texts = {
+            "density": _(
+                "Compact: every row in one line, so that more of them fit a screen."
+            ),
             "time_zone": _(
                 "Part of a city’s or a continent’s name. Empty: the browser’s."
             ),
@@ -108,6 +112,7 @@ class PreferencesForm(ModelFormOfPreferences):
         }
         widgets = {
             "appearance": forms.RadioSelect,
+            "density": forms.RadioSelect,
             "told_of": forms.RadioSelect,
             "time_zone": forms.TextInput(
                 {"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
@@ -118,6 +123,8 @@ class PreferencesForm(ModelFormOfPreferences):
         super().__init__(*args, **kwargs)
         self.fields["appearance"].choices = Preferences.Appearance.choices  # type: ignore[attr-defined]
         self.initial["appearance"] = self.initial.get("appearance") or "system"
+        self.fields["density"].choices = Preferences.Density.choices  # type: ignore[attr-defined]
+        self.initial["density"] = self.initial.get("density") or "comfortable"
         self.fields["language"].choices = [  # type: ignore[attr-defined]
             ("", _("As the browser asks")),
             *settings.LANGUAGES,

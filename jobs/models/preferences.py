@@ -17,6 +17,10 @@ class Preferences(models.Model):
         DARK = "dark", _("Dark")
         SYSTEM = "system", _("System")
 
+    class Density(models.TextChoices):
+        COMFORTABLE = "comfortable", _("Comfortable")
+        COMPACT = "compact", _("Compact")
+
     class Scope(models.TextChoices):
         ALL = "all", _("All copies")
         MINE = "mine", _("Those that I asked for")
@@ -35,6 +39,7 @@ class Preferences(models.Model):
         related_name="preferences",
     )
     appearance = models.CharField(max_length=6, choices=Appearance, blank=True)
+    density = models.CharField(max_length=11, choices=Density, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     language = models.CharField(max_length=10, blank=True)
     # Letters without a modifier get in the way of who speaks to the machine.

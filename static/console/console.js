@@ -8,6 +8,11 @@
   const dialogBody = document.getElementById("dialog-body");
   const toasts = document.getElementById("toasts");
 
+  // --- The navigation: on a phone its end is pushed out of sight ---
+
+  const here = document.querySelector(".mainnav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2;
+
   // --- Dialog: whatever is swapped into #dialog-body is shown ---
 
   document.addEventListener("htmx:afterSwap", (event) => {

@@ -25,6 +25,7 @@ ACCOUNT, NEW_PASSWORD = reverse("account"), reverse("password")
 # What a browser sends when nothing was changed on the page.
 USUAL: dict[str, str] = {
     "appearance": "system",
+    "density": "comfortable",
     "language": "",
     "time_zone": "",
     "shortcuts": "on",
@@ -66,6 +67,17 @@ def test_who_has_no_role_may_choose_a_look_and_a_password(otto: User) -> None:
 
 def test_the_menu_leads_there(olga: User) -> None:
     assert f'href="{ACCOUNT}"' in text_of(signed_in(olga).get("/"))
+
+
+def test_compact_lists_are_a_choice(olga: User) -> None:
+    client = signed_in(olga)
+    assert 'data-density="comfortable"' in text_of(client.get("/jobs/"))
+    save(client, density="compact")
+    page = text_of(client.get("/jobs/"))
+    assert 'data-density="compact"' in page
+    assert Preferences.objects.get().density == Preferences.Density.COMPACT
+    save(client, density="cramped")
+    assert 'data-density="compact"' in text_of(client.get("/jobs/"))
 
 
 def test_what_is_chosen_is_kept_for_the_person(olga: User, victor: User) -> None:

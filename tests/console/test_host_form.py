@@ -70,7 +70,7 @@ class TestHostForm:
         assert entry.intent == "production: False → True"
         for page in ("hosts", "host"):
             args = [host.pk] if page == "host" else []
-            assert "</svg>production</span>" in text_of(
+            assert '"tag-words">production</span>' in text_of(
                 signed_in(ada).get(reverse(page, args=args))
             )
 

@@ -18,33 +18,12 @@ from jobs.lifecycle import State
 from jobs.models import Disk, Domain, Host, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import add_disk
-from tests.language.marks import marking, unmarked
+from tests.language.marks import marking
+from tests.language.reading import GERMAN, read
 from tests.language.world import World, furnish
 
 pytestmark = pytest.mark.usefixtures("redis")
 
-GERMAN = {"Accept-Language": "de"}
-# What the fleet of these tests is called, and what is called the same in any language.
-KNOWN = {
-    *("alder", "birch", "web", "vda", "vdb", "default", "images"),
-    *("olga", "ada", "victor", "otto"),
-    *(
-        "Blockcopy Console",
-        "Blockcopy",
-        "Console",
-        "libvirt",
-        "QEMU",
-        "English",
-        "Deutsch",
-    ),
-    *("Redis", "qcow2", "raw", "disk", "virtio", "dir", "Recorded.", "UTC"),
-    *("running", "shut off", "JSON lines", "JSON Lines", "CSV", "ssh", "TLS"),
-    *("NBD", "Ceph RBD", "iSCSI", "Gluster", "buf-size", "UUID", "/dev/vg0"),
-    *("pool/image", "volume/path/to/file", "iqn.2026-01.org.example:store/1"),
-    *("/srv/images/old", "/srv/images/new", "/srv/images/base", "/srv/images"),
-}
-# Elements with these classes hold data: names, paths, libvirt's and recorded words.
-DATA = {"mono", "path", "path-line", "name", "link-name"}
 # They show nothing to read, or lead to a page that is read.
 SILENT = {
     *("stream", "texts", "logout", "preferences", "host-sync", "host-test"),
@@ -87,14 +66,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def world(ada: User, disk: Disk, pool: StoragePool) -> World:
     return furnish(ada, disk, pool)
-
-
-def read(answer: Any) -> None:
-    """Find each text of a page to have gone through gettext."""
-    page = answer.content.decode()
-    assert "⟦" in page, f"nothing is marked, with {answer.status_code}"
-    found = unmarked(page, KNOWN, DATA)
-    assert not found, "\n".join(["outside:", *found])
 
 
 def lists() -> dict[str, str]:
