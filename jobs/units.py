@@ -54,6 +54,8 @@ def bytes_text(count: int | float | None) -> str:
     while abs(value) >= 1024 and unit < len(_UNITS) - 1:
         value /= 1024
         unit += 1
+    if unit == 0 and round(value) == 1:
+        return say("1 byte")
     if unit == 0:
         return say("%(count).0f bytes", count=value)
     figure = f"{value:.3g}" if value < 1000 else f"{value:.0f}"

@@ -232,11 +232,14 @@ def _some(samples: Sequence[JobSample], most: int) -> list[JobSample]:
 
 
 def ceiling(value: float) -> float:
-    """Return the next round number of bytes that a scale can end with."""
-    unit = 1.0
-    while value > 1000 * unit:
+    """Return the next round number of bytes that a scale can end with, 1 KiB at least.
+
+    It is round in the unit that it is written in: above 500 KiB comes 1 MiB.
+    """
+    unit = 1024.0
+    while value > 500 * unit:
         unit *= 1024
-    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500)
     return next(step * unit for step in steps if value <= step * unit)
 
 

@@ -16,6 +16,7 @@ from jobs import samples
 from jobs.console import chart
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, JobSample
+from jobs.units import bytes_text
 from tests.conftest import signed_in
 from tests.console.rows import job_in, queries_of, text_of
 
@@ -93,7 +94,15 @@ def names_drawn(limit: int) -> set[str]:
 def test_a_scale_ends_little_above_what_it_shows(value: float) -> None:
     top = chart.ceiling(value)
     assert value <= top
-    assert top <= 2.6 * value or top == 1
+    assert top <= 2.6 * value or top == 1024
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "1 KiB"), (627 * 1024, "1 MiB"), (3 * MIB, "5 MiB"), (800 * MIB, "1 GiB")],
+)
+def test_a_scale_ends_with_round_words(value: float, words: str) -> None:
+    assert bytes_text(chart.ceiling(value)) == words
 
 
 counters = st.integers(0, 2**50)

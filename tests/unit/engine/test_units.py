@@ -57,6 +57,7 @@ def test_less_than_a_byte_is_not_unlimited() -> None:
     [
         (None, "unknown"),
         (0, "0 bytes"),
+        (1, "1 byte"),
         (1023, "1023 bytes"),
         (1536, "1.5 KiB"),
         (10 * 2**30, "10 GiB"),
