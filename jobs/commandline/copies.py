@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from jobs import actions
 from jobs.actions import Outcome
 from jobs.commandline import find
@@ -27,6 +29,8 @@ from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 # A worker drops what it was asked for a running copy after so many seconds.
 SPEED_EXPIRES = 60.0
+# A planned start is told until the host is asked to begin.
+AHEAD = (State.REQUESTED, State.QUEUED)
 
 
 # --- Looking -------------------------------------------------------------------------
@@ -45,7 +49,10 @@ def list_all(call: Call) -> Answer:
     if call.options.host:
         found = found.filter(host=find.host(call.options.host))
     records = job_records(found[: call.options.limit])
-    headings = ("JOB", "STATE", "COPIED", "HOST", "DOMAIN", "DISK", "DESTINATION")
+    headings = (
+        *("JOB", "STATE", "COPIED", "STARTS (UTC)"),
+        *("HOST", "DOMAIN", "DISK", "DESTINATION"),
+    )
     text = table(headings, [_row(record) for record in records])
     left = found.count() - len(records)
     return Answer(records, text + (f"\n… and {left} older ones" if left > 0 else ""))
@@ -56,7 +63,10 @@ def _row(record: Record) -> tuple[object, ...]:
     percent = (record["progress"] or {}).get("percent")
     copying = record["state"] == State.COPYING and percent is not None
     figure = f"{percent:.0f} %" if copying else ""
-    return (record["job"], record["state"], figure, *(record[name] for name in names))
+    planned = record["start_at"] if record["state"] in AHEAD else None
+    start = datetime.fromisoformat(planned).astimezone(UTC) if planned else None
+    rest = (record[name] for name in names)
+    return (record["job"], record["state"], figure, start, *rest)
 
 
 def show(call: Call) -> Answer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from datetime import timezone as dt_timezone
+
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -37,6 +40,19 @@ def test_list_filters_and_says_what_it_left_out(
     assert "… and 1 older ones" in blockcopy("job", "list", "--limit", "1").out
     assert blockcopy("job", "list", "--state", "dreaming").status == 2
     assert blockcopy("job", "list", "--host", "elm").status == 1
+
+
+def test_list_says_when_a_copy_is_to_start(blockcopy: Run, disk: Disk) -> None:
+    at = (timezone.now() + timedelta(days=3)).replace(second=0, microsecond=0)
+    east = at.astimezone(dt_timezone(timedelta(hours=9)))
+    blockcopy(*START, "--to", TO, "--at", east.isoformat(timespec="minutes"))
+    job = the_job()
+    headings, row = blockcopy("job", "list").out.splitlines()
+    assert "STARTS (UTC)" in headings
+    planned = f"{at:%Y-%m-%d %H:%M}:00"
+    assert row.split()[:5] == [str(job.pk), "requested", "-", *planned.split()]
+    move(job, State.CANCELLED, "Withdrawn.", actor=SYSTEM, ended_at=timezone.now())
+    assert planned not in blockcopy("job", "list").out
 
 
 def test_list_of_nothing(blockcopy: Run) -> None:
