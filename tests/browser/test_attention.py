@@ -209,6 +209,26 @@ def test_the_next_hidden_tab_takes_over(
     second.wait_for_function("window.told.length")
 
 
+def test_a_hidden_tab_looks_seldom(olga: Person) -> None:
+    """It gives its stream back and asks each 30 s; shown again, it is live at once."""
+    page = olga.page
+    page.add_init_script(WITNESS)
+    page.clock.install()
+    page.goto("/hosts/")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide(page)
+    page.clock.run_for(25_000)
+    assert asked == []
+    with page.expect_response("**/hosts/"):
+        page.clock.run_for(6_000)
+    assert len(asked) == 1
+    with page.expect_response("**/stream/*"), page.expect_response("**/hosts/"):
+        hide(page, False)
+    expect(page.locator("#live-state")).to_have_text("Live")
+
+
 def test_the_browser_is_asked_on_a_click_and_nowhere_else(ada: Person) -> None:
     page = ada.page
     page.add_init_script(
@@ -222,8 +242,13 @@ def test_the_browser_is_asked_on_a_click_and_nowhere_else(ada: Person) -> None:
     assert page.evaluate("window.asked") == 0
     page.goto("/account/")
     assert page.evaluate("window.asked") == 0
-    expect(page.locator("#permission")).not_to_be_empty()
+    answer = page.locator("#permission")
+    ask = answer.get_by_role("button", name="Ask it")
+    expect(ask).to_be_visible()
+    # What a person would answer in the browser's own window.
     ada.context.grant_permissions(["notifications"])
-    page.reload()
-    expect(page.get_by_text("This browser may.")).to_be_visible()
+    ask.click()
+    expect(answer.get_by_text("This browser may.")).to_be_visible()
+    expect(ask).to_be_hidden()
+    assert page.evaluate("window.asked") == 1
     ada.context.clear_permissions()
