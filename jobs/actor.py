@@ -30,6 +30,9 @@ class Actor:
         return self.user.has_perm(permission)
 
 
+# Where somebody may act: pages, Django admin, the command line, the console itself.
+CHANNELS = ("console", "admin", "cli", "system")
+
 SYSTEM = Actor(name="system", channel="system")
 
 

@@ -16,6 +16,7 @@ from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Domain, Host, Leftover, StoragePool
+from jobs.models.domain import using
 from jobs.resolve import Side
 from jobs.said import say
 
@@ -151,7 +152,7 @@ def uses_of(leftovers: Iterable[Leftover]) -> dict[int, list[str]]:
 
 def _users(locations: set[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for disk in _disks_that_name(locations):
+    for disk in using(locations).prefetch_related("chain"):
         for location, how in _parts(disk):
             words = say(
                 "%(domain)s on %(host)s (%(disk)s: %(how)s)",
@@ -171,20 +172,6 @@ def _users(locations: set[str]) -> dict[str, list[str]]:
                 )
                 found.setdefault(location, []).append(words)
     return {location: users for location, users in found.items() if users}
-
-
-def _disks_that_name(locations: set[str]) -> QuerySet[Disk]:
-    named = Q(source__in=locations) | Q(persistent_source__in=locations)
-    return (
-        Disk.objects.filter(
-            named | Q(mirror__in=locations) | Q(chain__location__in=locations),
-            gone_at=None,
-            domain__gone_at=None,
-        )
-        .select_related("domain__host")
-        .prefetch_related("chain")
-        .distinct()
-    )
 
 
 def _parts(disk: Disk) -> Iterator[tuple[str, str]]:

@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.paginator import Paginator
 
-PER_PAGE = 50
+PER_PAGE = 40
 # So many rows are counted and can be leafed through; further ones by narrowing the
 # filter down. Else each look at a list would take longer with each year of history.
-MOST_LISTED = 5_000
+MOST_LISTED = 1_000
 
 
 class AtLeast(int):
-    """How many rows were counted of which there may be more: shown as "5000+"."""
+    """How many rows were counted of which there may be more: shown as "1000+"."""
 
     def __str__(self) -> str:
         return f"{int(self)}+"

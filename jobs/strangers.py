@@ -13,28 +13,37 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from jobs import dispatch, live
 from jobs.hypervisor import DomainObservation, HypervisorError, Mirror
 from jobs.inventory import mirror_fields
+from jobs.lifecycle import ENDED
 from jobs.models import CopyJob, Disk, Host
 
+EVERYWHERE = Q()
 
-def foreign_copies() -> QuerySet[Disk]:
+
+def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
     """Return the disks that show a block job which is none of ours, as last seen.
 
     A mirror of ours that ended after its host was read still shows in the inventory.
     Each has `active_job`, the number of the job of ours on the same disk, or None.
+    `among`: only these disks.
     """
     same_disk = CopyJob.objects.filter(
         host=OuterRef("domain__host"),
         domain_uuid=OuterRef("domain__uuid"),
         disk=OuterRef("target"),
     )
-    just_ended = Q(ended_at__gte=OuterRef("domain__seen_at"))
-    ours = same_disk.filter(destination=OuterRef("mirror")).filter(
-        Q(pk__in=CopyJob.objects.active()) | just_ended
-    )
-    return (
-        Disk.objects.filter(gone_at=None, domain__gone_at=None)
+    ours = same_disk.filter(destination=OuterRef("mirror"))
+    just_ended = ours.filter(state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at"))
+    found = (
+        Disk.objects.filter(among, gone_at=None, domain__gone_at=None)
         .exclude(mirror="")
-        .exclude(Exists(ours))
+        .exclude(Exists(ours.active()))
+        .exclude(Exists(just_ended))
+    )
+    # There are few. Asked for the first of them in this order, PostgreSQL would go
+    # through all disks of one host after the other.
+    numbers = list(found.order_by().values_list("pk", flat=True))
+    return (
+        Disk.objects.filter(pk__in=numbers)
         .annotate(active_job=Subquery(same_disk.active().values("pk")[:1]))
         .select_related("domain__host")
         .order_by("domain__host__name", "domain__name", "target")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms import BaseForm, ModelForm
 from django.http import HttpRequest
 
 from jobs import audit
 from jobs.actor import Actor, from_request
+from jobs.models.search import SEARCHED, mentioning
 from jobs.paging import BoundedPaginator
 
 Outcome = audit.Outcome
@@ -49,11 +51,46 @@ def to_the_second(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def one_of(
+    field: str, words: Any, values: Sequence[str]
+) -> type[admin.SimpleListFilter]:
+    """Return a filter by `field` that offers `values`. Django's own asks the table what
+    there is, and reads all of it."""
+
+    class KnownValues(admin.SimpleListFilter):
+        title = words
+        parameter_name = field
+
+        def lookups(
+            self, request: HttpRequest, model_admin: Any
+        ) -> list[tuple[str, Any]]:
+            return [(value, value) for value in values]
+
+        def queryset(
+            self, request: HttpRequest, queryset: QuerySet[Any]
+        ) -> QuerySet[Any] | None:
+            return queryset.filter(**{field: self.value()}) if self.value() else None
+
+    return KnownValues
+
+
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Nobody adds, changes or deletes here, superusers neither."""
 
     show_full_result_count = False
     paginator = BoundedPaginator
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search as the pages do, where there is an index for that; a number is that
+        of a row, too."""
+        text = search_term.strip()
+        if not text or self.model.__name__ not in SEARCHED:
+            return super().get_search_results(request, queryset, search_term)
+        is_number = text.isascii() and text.isdigit() and len(text) < 18
+        others = [Q(pk=int(text))] if is_number else []
+        return mentioning(queryset, text, *others), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

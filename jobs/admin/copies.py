@@ -14,10 +14,12 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs import actions
 from jobs.actions import Verb
-from jobs.admin.base import ReadOnlyAdmin, actor_of, to_the_second
+from jobs.admin.base import ReadOnlyAdmin, actor_of, one_of, to_the_second
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
+from jobs.hypervisor.destination import KINDS
 from jobs.models import CopyJob, JobDefinition, JobEvent, Leftover
+from jobs.models.search import SEARCHED
 from jobs.preflight import Finding, Level, findings_from_json
 from jobs.said import say
 from jobs.units import bandwidth_text, bytes_text, seconds_text
@@ -98,15 +100,12 @@ class CopyJobAdmin(ConfirmingAdmin):
         *("when_ready", "requested_by_name", "requested_at", "ended_at"),
     ]
     list_filter = [
-        *("state", "when_ready", "destination_kind", "consistency", FlaggedFilter),
-        "host",
+        *("state", "when_ready", "consistency", FlaggedFilter),
+        one_of("destination_kind", _("destination kind"), KINDS),
+        *("host__site", "requested_at"),
     ]
     list_select_related = ["host", "domain", "requested_by"]
-    search_fields = [
-        *("=id", "domain_name", "domain_uuid", "host_name", "source", "destination"),
-        *("requested_by_name", "reason", "failure", "qemu_text"),
-    ]
-    date_hierarchy = "requested_at"
+    search_fields = SEARCHED["CopyJob"]
     actions = ["start", "pivot", "finish", "cancel"]
     inlines = [LeftoverInline, DefinitionInline, EventInline]
     fieldsets = [
@@ -226,8 +225,7 @@ class JobEventAdmin(ReadOnlyAdmin):
     list_display = ["at", "level", "job", "actor", "new_state", "message"]
     list_filter = ["level", "new_state"]
     list_select_related = ["job"]
-    search_fields = ["=job__id", "message", "actor"]
-    date_hierarchy = "time"
+    search_fields = ["=job__id"]
     ordering = ["-id"]
 
     @admin.display(description=_("time (UTC)"), ordering="time")

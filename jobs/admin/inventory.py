@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs.admin.base import ReadOnlyAdmin
 from jobs.models import ChainLink, Disk, Domain, StoragePool
+from jobs.models.search import SEARCHED
 from jobs.said import say
 from jobs.units import bytes_text
 
@@ -65,9 +66,9 @@ class DomainAdmin(ReadOnlyAdmin):
     """Domains; those that a host no longer has stay, marked."""
 
     list_display = ["name", "host", "state", "persistent", "seen_at", "gone_at"]
-    list_filter = [GoneFilter, "state", "persistent", "host"]
+    list_filter = [GoneFilter, "state", "persistent", "host__site"]
     list_select_related = ["host"]
-    search_fields = ["name", "uuid"]
+    search_fields = SEARCHED["Domain"]
     inlines = [DiskInline]
 
 
@@ -76,9 +77,9 @@ class DiskAdmin(ReadOnlyAdmin):
     """Disks with their backing chains."""
 
     list_display = ["target", "domain", "format", "size", "source", "mirror", "gone_at"]
-    list_filter = [GoneFilter, "device", "bus", "format", "domain__host"]
+    list_filter = [GoneFilter, "device", "bus", "format", "domain__host__site"]
     list_select_related = ["domain__host"]
-    search_fields = ["target", "source", "domain__name", "chain__location"]
+    search_fields = SEARCHED["Disk"]
     inlines = [ChainInline]
 
     @admin.display(description=_("capacity"), ordering="capacity")
@@ -91,7 +92,7 @@ class StoragePoolAdmin(ReadOnlyAdmin):
     """Storage pools and how full they are."""
 
     list_display = ["name", "host", "kind", "active", "path", "free", "seen_at"]
-    list_filter = [GoneFilter, "active", "kind", "host"]
+    list_filter = [GoneFilter, "active", "kind", "host__site"]
     list_select_related = ["host"]
     search_fields = ["name", "path"]
 

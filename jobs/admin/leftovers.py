@@ -17,9 +17,12 @@ from jobs.actions import (
     withdraw_removal,
     withdrawal_why_not,
 )
+from jobs.admin.base import one_of
 from jobs.admin.confirming import Act, ConfirmingAdmin
+from jobs.hypervisor.destination import KINDS
 from jobs.leftovers import uses_of
 from jobs.models import Leftover
+from jobs.models.search import SEARCHED
 from jobs.said import listed, say
 from jobs.units import bytes_text
 
@@ -83,13 +86,12 @@ class LeftoverAdmin(ConfirmingAdmin):
         *("id", "kind", "host_name", "location", "size", "of_job"),
         *("noted_at", "removal_asked_by", "refusal", "removed_at"),
     ]
-    list_filter = [StateFilter, "kind", "storage_kind", "ours", "host"]
-    list_select_related = ["host", "job"]
-    search_fields = [
-        *("=id", "=job__id", "host_name", "location", "job__domain_name"),
-        *("removal_asked_by", "removal_reason", "refusal"),
+    list_filter = [
+        *(StateFilter, "kind", "ours", "host__site"),
+        one_of("storage_kind", _("storage kind"), KINDS),
     ]
-    date_hierarchy = "noted_at"
+    list_select_related = ["host", "job"]
+    search_fields = SEARCHED["Leftover"]
     actions = ["remove", "withdraw"]
     fieldsets = [
         (
@@ -111,6 +113,14 @@ class LeftoverAdmin(ConfirmingAdmin):
         ),
     ]
     readonly_fields = ["size", "users"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search as the ledger's page does."""
+        text = search_term.strip()
+        found: Any = queryset
+        return found.about(text) if text else found, False
 
     @admin.display(description=_("size"), ordering="bytes")
     def size(self, leftover: Leftover) -> str:

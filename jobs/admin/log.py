@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin.base import ReadOnlyAdmin, to_the_second
+from jobs.actor import CHANNELS
+from jobs.admin.base import ReadOnlyAdmin, one_of, to_the_second
+from jobs.audit.log import ACTIONS
 from jobs.models import AuditEntry
+from jobs.models.search import SEARCHED
 
 
 @admin.register(AuditEntry)
@@ -17,12 +20,13 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         *("at", "actor", "channel", "action", "outcome", "object_text"),
         *("reason", "address"),
     ]
-    list_filter = ["outcome", "channel", "action"]
-    search_fields = [
-        *("actor", "action", "object_text", "=object_id", "reason", "detail"),
-        *("intent", "=request_id"),
+    list_filter = [
+        "outcome",
+        one_of("channel", _("channel"), CHANNELS),
+        one_of("action", _("action"), ACTIONS),
+        "time",
     ]
-    date_hierarchy = "time"
+    search_fields = SEARCHED["AuditEntry"]
     actions = None
     fields = [
         *("at", "actor", "channel", "address", "request_id", "action", "outcome"),

@@ -19,6 +19,14 @@ from jobs.audit.sealing import keyring
 from jobs.audit.verification import Bad, Checker, Checkpoints, Kind
 from jobs.models import AuditEntry, AuditVerification
 
+# What entries are called whose filters are offered; any other text may be asked for.
+ACTIONS = (
+    *("request", "start", "speed", "pivot", "finish", "cancel", "copy", "adopt"),
+    *("create volume", "flag", "repair", "thaw", "remove leftover"),
+    *("sync", "test connection", "add host", "change host"),
+    *("sign in", "sign out", "add user", "change role", "change password"),
+    "sign audit log",
+)
 PAGE = 2000  # entries in memory at a time
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from jobs import actions
 from jobs.commandline import find
 from jobs.commandline.answer import Answer, Call
 from jobs.commandline.reaching import reached
 from jobs.commandline.text import table
 from jobs.commandline.waiting import READY
-from jobs.strangers import foreign_copies
+from jobs.strangers import EVERYWHERE, foreign_copies
 
 _HEADINGS = ("HOST", "DOMAIN", "DISK", "WHAT", "SOURCE", "DESTINATION")
 
@@ -16,9 +18,9 @@ _HEADINGS = ("HOST", "DOMAIN", "DISK", "WHAT", "SOURCE", "DESTINATION")
 def list_all(call: Call) -> Answer:
     """List the copies that were begun elsewhere, as last seen."""
     call.must_see("disk")
-    found = foreign_copies()
+    among = EVERYWHERE
     if call.options.host:
-        found = found.filter(domain__host=find.host(call.options.host))
+        among = Q(domain__host=find.host(call.options.host))
     records = [
         {
             "host": disk.domain.host.name,
@@ -28,7 +30,7 @@ def list_all(call: Call) -> Answer:
             "source": disk.source,
             "destination": disk.mirror,
         }
-        for disk in found
+        for disk in foreign_copies(among)
     ]
     return Answer(records, table(_HEADINGS, [tuple(one.values()) for one in records]))
 

@@ -208,7 +208,7 @@ def disk_cards(domain: Domain, actor: Actor) -> list[DiskCard]:
     pools = list(domain.host.pools.filter(gone_at=None).select_related("host"))
     jobs = domain.jobs.all()
     active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
-    found = foreign_copies().filter(domain=domain)
+    found = foreign_copies(Q(domain=domain))
     strangers = {each.disk.pk: each for each in show_strangers(found, actor)}
     cards = [
         _card(domain, disk, pools, active, list(ended), strangers.get(disk.pk))

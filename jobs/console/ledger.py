@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -15,7 +14,6 @@ from jobs.actions import withdrawal_why_not
 from jobs.console.selects import HostSelect
 from jobs.leftovers import proof, uses_of
 from jobs.models import CopyJob, Host, Leftover
-from jobs.models.search import mentioning
 from jobs.said import say
 
 _THERE = Q(removed_at=None)
@@ -55,7 +53,7 @@ class LeftoverFilter(forms.Form):
         if wanted["kind"]:
             found = found.filter(kind=wanted["kind"])
         if wanted["q"]:
-            found = found.filter(pk__in=_about(wanted["q"]))
+            found = found.about(wanted["q"])
         return found.select_related("host", "job")
 
     @property
@@ -80,19 +78,6 @@ class LeftoverFilter(forms.Form):
             )
             for name, (label, _) in GROUPS.items()
         ]
-
-
-def _about(text: str) -> QuerySet[Any]:
-    """Return the ids of those with `text` in their place or their domain's name.
-
-    Two searches, since an index serves only one table.
-    """
-    by_place = mentioning(Leftover.objects.order_by(), text).values("pk")
-    jobs = mentioning(CopyJob.objects.order_by(), text)
-    named = jobs.filter(domain_name__icontains=text)
-    return by_place.union(
-        Leftover.objects.order_by().filter(job__in=named).values("pk")
-    )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from urllib.parse import urlencode
 
 from django.db.models import Q
@@ -109,11 +110,23 @@ def show_pools(pools: Iterable[StoragePool]) -> list[ShownPool]:
     request to Redis."""
     rows = list(pools)
     around = _around(rows)
-    hosts = {pool.host_id for pool in around}
-    active = CopyJob.objects.active().filter(host__in=hosts)
-    promised = promises(active)
-    left = _leftovers(hosts, around)
+    near = Q(host__in={pool.host_id for pool in around})
+    shown, sources = {pool.pk for pool in rows}, {pool.source for pool in rows} - {""}
+    asked = [pool for pool in around if pool.pk in shown or pool.source in sources]
+    folders = {_folder(pool) for pool in asked}
+    # A volume that has no path yet goes by its pool's name.
+    names = {f"{pool.name}/" for pool in asked}
+    going = near & _begins("destination", folders | names)
+    promised: dict[int, list[Promise]] = {}
+    for promise in promises(CopyJob.objects.active().filter(going)):
+        promised.setdefault(promise.job.host_id, []).append(promise)
+    left = _leftovers(near & _begins("location", folders), around)
     return [_shown(pool, around, promised, left) for pool in rows]
+
+
+def _begins(field: str, beginnings: set[str]) -> Q:
+    either = (Q(**{f"{field}__startswith": each}) for each in sorted(beginnings))
+    return reduce(or_, either, Q(pk__in=()))
 
 
 def _around(rows: list[StoragePool]) -> list[StoragePool]:
@@ -127,13 +140,14 @@ def _around(rows: list[StoragePool]) -> list[StoragePool]:
     return list(found.select_related("host"))
 
 
-def _leftovers(hosts: set[int], pools: list[StoragePool]) -> dict[int, list[Leftover]]:
-    """What jobs left on `hosts`, by the pool that it lies in."""
+def _leftovers(which: Q, pools: list[StoragePool]) -> dict[int, list[Leftover]]:
+    """What jobs left, by the pool that it lies in."""
     of_host: dict[int, list[StoragePool]] = {}
     for pool in pools:
         of_host.setdefault(pool.host_id, []).append(pool)
     found: dict[int, list[Leftover]] = {}
-    for row in Leftover.objects.there().filter(host__in=hosts):
+    rows = Leftover.objects.there().filter(which)
+    for row in rows.only("host_id", "location", "bytes"):
         inside = pool_of(row.location, of_host.get(row.host_id, []))
         if inside is not None:
             found.setdefault(inside.pk, []).append(row)
@@ -143,7 +157,7 @@ def _leftovers(hosts: set[int], pools: list[StoragePool]) -> dict[int, list[Left
 def _shown(
     pool: StoragePool,
     around: list[StoragePool],
-    promised: list[Promise],
+    promised: dict[int, list[Promise]],
     left: dict[int, list[Leftover]],
 ) -> ShownPool:
     others = [other for other in around if _is_same(pool, other)]
@@ -151,7 +165,12 @@ def _shown(
     return ShownPool(
         pool=pool,
         others=others,
-        promised=[each for each in promised if any(_goes(each, one) for one in whole)],
+        promised=[
+            each
+            for one in whole
+            for each in promised.get(one.host_id, ())
+            if goes_to(each.job, one.name, one.path)
+        ],
         left=[row for one in whole for row in left.get(one.pk, [])],
     )
 
@@ -163,8 +182,3 @@ def _is_same(pool: StoragePool, other: StoragePool) -> bool:
     """
     named = bool(pool.source) and (pool.kind, pool.source) == (other.kind, other.source)
     return named and pool.host_id != other.host_id
-
-
-def _goes(promise: Promise, pool: StoragePool) -> bool:
-    job = promise.job
-    return job.host_id == pool.host_id and goes_to(job, pool.name, pool.path)

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from jobs.lifecycle import ACTIVE
 from jobs.models import ChainLink, CopyJob, Disk, Host, Leftover, StoragePool
+from jobs.models.search import beginning
 from jobs.said import say
 from jobs.units import bytes_text
 
@@ -188,5 +189,4 @@ def _locations(
 
 
 def _of(rows: QuerySet[Any], field: str, prefix: str) -> QuerySet[Any, str]:
-    begins = rows.filter(**{f"{field}__startswith": prefix}).order_by()
-    return begins.values_list(field, flat=True)
+    return beginning(rows.order_by(), field, prefix).values_list(field, flat=True)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from jobs.hypervisor import (
@@ -19,10 +20,13 @@ from jobs.hypervisor import (
 from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
 from jobs.models.domain import Domain
 from jobs.models.host import Host
+from jobs.models.search import KNOWN_CHARACTERS
 from jobs.said import say
 
 # What waits for a person's decision.
 WAITING = models.Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
+# What a list is sorted by: an index has no room for the longest places.
+DESTINATION_BEGINS = Left("destination", KNOWN_CHARACTERS)
 
 
 class CopyJobQuerySet(models.QuerySet["CopyJob"]):
@@ -226,6 +230,9 @@ class CopyJob(models.Model):
             models.Index(fields=["domain_name", "-id"], name="jobs_by_domain"),
             models.Index(fields=["host_name", "-id"], name="jobs_by_host"),
             models.Index(fields=["requested_by_name", "-id"], name="jobs_by_person"),
+            models.Index(
+                DESTINATION_BEGINS, models.F("id").desc(), name="jobs_by_destination"
+            ),
             # And what was asked for since a day, or until then.
             models.Index(fields=["requested_at", "-id"], name="jobs_by_request"),
             # The overview: what ended last, and what failed since yesterday.
@@ -233,6 +240,18 @@ class CopyJob(models.Model):
                 fields=["-ended_at"],
                 condition=models.Q(state__in=sorted(ENDED)),
                 name="jobs_by_end",
+            ),
+            # What ended on a host since it was looked at, and what ended there last.
+            models.Index(
+                fields=["host", "-ended_at"],
+                condition=models.Q(state__in=sorted(ENDED)),
+                name="jobs_by_host_and_end",
+            ),
+            # The overview: what runs, the oldest first.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state__in=sorted(ACTIVE)),
+                name="active_jobs",
             ),
         ]
         permissions: ClassVar = [

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from jobs.models.host import Host
 from jobs.models.job import CopyJob
+from jobs.models.search import mentioning
 from jobs.said import say
 
 
@@ -22,6 +23,16 @@ class LeftoverQuerySet(models.QuerySet["Leftover"]):
     def to_remove(self) -> LeftoverQuerySet:
         """Return what somebody asked to be removed."""
         return self.there().exclude(removal_asked_at=None)
+
+    def about(self, text: str) -> LeftoverQuerySet:
+        """Return those with `text` in their place or their domain's name.
+
+        Two searches, since an index serves only one table.
+        """
+        by_place = mentioning(Leftover.objects.order_by(), text).values("pk")
+        named = CopyJob.objects.order_by().filter(domain_name__icontains=text)
+        by_name = Leftover.objects.order_by().filter(job__in=named).values("pk")
+        return self.filter(pk__in=by_place.union(by_name))
 
 
 class Leftover(models.Model):

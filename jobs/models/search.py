@@ -1,4 +1,5 @@
-"""Searching for a part of a text, in whichever of a row's columns it stands.
+"""Searching for a part of a text, in whichever of a row's columns it stands, and for
+places, whole or by how they begin.
 
 What is searched of a row is one expression, so that one index serves every search:
 trigrams in PostgreSQL, where its extension pg_trgm is to be had. Without it, and in
@@ -7,6 +8,7 @@ SQLite, a search reads all rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import reduce
 from operator import or_
 from typing import Any, TypeVar, cast
@@ -16,6 +18,7 @@ from django.apps import apps as now
 from django.db import DatabaseError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Func, Q, QuerySet, TextField
+from django.db.models.functions import Left
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +31,22 @@ SEARCHED: dict[str, tuple[str, ...]] = {
     "AuditEntry": (
         *("object_text", "intent", "reason", "detail", "actor", "request_id"),
     ),
+    "Domain": ("name", "uuid"),
+    "Disk": ("source",),
     "Leftover": ("location",),
 }
+# Of these, columns that are searched by themselves too.
+ALONE: dict[str, tuple[str, ...]] = {
+    "CopyJob": ("domain_name", "destination", "requested_by_name"),
+}
+# Columns with places that are looked for. An index has no room for the longest of them:
+# it knows how they begin.
+PLACES: dict[str, tuple[str, ...]] = {
+    "Disk": ("source", "persistent_source"),
+    "ChainLink": ("location",),
+    "Leftover": ("location",),
+}
+KNOWN_CHARACTERS = 255
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -54,6 +71,25 @@ def mentioning(rows: QuerySet[Row], text: str, *others: Q) -> QuerySet[Row]:
     return cast("QuerySet[Row]", rows.alias(texts=texts).filter(wanted))
 
 
+def lying_at(
+    rows: QuerySet[Row], column: str, places: Collection[str]
+) -> QuerySet[Row]:
+    """Keep the rows whose `column`, one of PLACES, is one of `places`."""
+    begun = {place[:KNOWN_CHARACTERS] for place in places}
+    known: Any = rows.alias(**{f"{column}_begins": Left(column, KNOWN_CHARACTERS)})
+    wanted = {f"{column}_begins__in": begun, f"{column}__in": set(places)}
+    return cast("QuerySet[Row]", known.filter(**wanted))
+
+
+def beginning(rows: QuerySet[Row], column: str, prefix: str) -> QuerySet[Row]:
+    """Keep the rows whose `column`, one of PLACES, begins with `prefix`."""
+    known: Any = rows.alias(**{f"{column}_begins": Left(column, KNOWN_CHARACTERS)})
+    begun = {f"{column}_begins__startswith": prefix[:KNOWN_CHARACTERS]}
+    return cast(
+        "QuerySet[Row]", known.filter(**begun, **{f"{column}__startswith": prefix})
+    )
+
+
 # --- The indexes ---------------------------------------------------------------------
 
 
@@ -61,13 +97,61 @@ def make_indexes(using: str, apps: Any = now, **_: Any) -> None:
     """Make the indexes that are missing; called after every migration, so that they
     come too once the extension is there."""
     connection = connections[using]
-    if connection.vendor != "postgresql" or not _has_trigrams(connection):
+    if connection.vendor != "postgresql":
+        return
+    quote = connection.ops.quote_name
+    for name, columns in PLACES.items():
+        for column in columns:
+            if table := _table_with(apps, name, (column,)):
+                begins = f"LEFT({quote(column)}, {KNOWN_CHARACTERS}) text_pattern_ops"
+                _make_index(connection, table, _by(column), f"btree ({begins})")
+    if not _has_trigrams(connection):
         return
     for name, columns in SEARCHED.items():
+        if table := _table_with(apps, name, columns):
+            # As Django writes the search, or PostgreSQL would not see that they match.
+            texts = f"({Texts.arg_joiner.join(map(quote, columns))})"
+            alone = (f"{quote(column)}::text" for column in ALONE.get(name, ()))
+            parts = (f"UPPER({each}) gin_trgm_ops" for each in (texts, *alone))
+            _make_index(connection, table, _TEXTS, f"gin ({', '.join(parts)})")
+
+
+def drop_indexes(connection: BaseDatabaseWrapper) -> None:
+    """Take the indexes away: very many rows are written sooner without them."""
+    if connection.vendor != "postgresql":
+        return
+    names = [(name, _TEXTS) for name in SEARCHED]
+    names += [(name, _by(column)) for name in PLACES for column in PLACES[name]]
+    with connection.cursor() as cursor:
+        for name, end in names:
+            table = now.get_model("jobs", name)._meta.db_table
+            cursor.execute(f"DROP INDEX IF EXISTS {table}_{end}")
+
+
+_TEXTS = "texts"
+
+
+def _by(column: str) -> str:
+    return f"by_{column}"
+
+
+def _table_with(apps: Any, name: str, columns: tuple[str, ...]) -> str:
+    """Return the model's table; "" where a migration went back to before that."""
+    try:
         model = apps.get_model("jobs", name)
-        # A migration may have gone back to before a column was there.
-        if set(columns) <= {field.name for field in model._meta.fields}:
-            _make_index(connection, model._meta.db_table, columns)
+    except LookupError:
+        return ""
+    there = set(columns) <= {field.name for field in model._meta.fields}
+    return str(model._meta.db_table) if there else ""
+
+
+def _make_index(
+    connection: BaseDatabaseWrapper, table: str, end: str, what: str
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE INDEX IF NOT EXISTS {table}_{end} ON {table} USING {what}"
+        )
 
 
 def _has_trigrams(connection: BaseDatabaseWrapper) -> bool:
@@ -83,30 +167,3 @@ def _has_trigrams(connection: BaseDatabaseWrapper) -> bool:
         log.warning("searches will read all rows: no pg_trgm", error=str(error).strip())
         return False
     return True
-
-
-def _make_index(
-    connection: BaseDatabaseWrapper, table: str, columns: tuple[str, ...]
-) -> None:
-    """As Django writes the search, or PostgreSQL would not see that they match."""
-    quote = connection.ops.quote_name
-    texts = Texts.arg_joiner.join(map(quote, columns))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE INDEX IF NOT EXISTS {_index_name(connection, table)} "
-            f"ON {quote(table)} USING gin (UPPER(({texts})) gin_trgm_ops)"
-        )
-
-
-def _index_name(connection: BaseDatabaseWrapper, table: str) -> str:
-    return connection.ops.quote_name(f"{table}_texts")
-
-
-def drop_indexes(connection: BaseDatabaseWrapper) -> None:
-    """Take the indexes away: very many rows are written sooner without them."""
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        for name in SEARCHED:
-            table = now.get_model("jobs", name)._meta.db_table
-            cursor.execute(f"DROP INDEX IF EXISTS {_index_name(connection, table)}")

@@ -47,8 +47,9 @@ def _promise(job: CopyJob, allocated: int, done: int) -> Promise:
 def _allocations(jobs: list[CopyJob]) -> dict[int, int]:
     """What each job's disk has allocated, by job, as the inventory knows it."""
     disks = Disk.objects.filter(domain__in=[job.domain_id for job in jobs])
-    known = {(disk.domain_id, disk.target): disk.allocation or 0 for disk in disks}
-    return {job.pk: known.get((job.domain_id, job.disk), 0) for job in jobs}
+    rows = disks.order_by().values_list("domain_id", "target", "allocation")
+    known = {(domain, target): allocation for domain, target, allocation in rows}
+    return {job.pk: known.get((job.domain_id, job.disk)) or 0 for job in jobs}
 
 
 def goes_to(job: CopyJob, pool: str, path: str) -> bool:

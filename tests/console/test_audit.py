@@ -14,6 +14,7 @@ from django.utils.html import escape
 from jobs import audit
 from jobs.actor import SYSTEM, Actor
 from jobs.models import AuditEntry, AuditVerification, Disk, Host
+from jobs.paging import PER_PAGE
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_job
 from tests.console.rows import queries_of, text_of
@@ -125,7 +126,7 @@ def test_nonsense_in_the_address_is_no_error(
 
 
 def test_pages_through_everything_and_back(victor: User) -> None:
-    entries = append(120)[::-1]
+    entries = append(2 * PER_PAGE + 20)[::-1]
     client = signed_in(victor)
     query: dict[str, Any] = {"action": "sync"}
     first = client.get(reverse("audit"), query).context
@@ -134,7 +135,7 @@ def test_pages_through_everything_and_back(victor: User) -> None:
     third = client.get(reverse("audit"), {**query, "before": second["older"]}).context
     assert third["older"] is None
     pages = [[entry for entry, _ in page["rows"]] for page in (first, second, third)]
-    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [len(page) for page in pages] == [PER_PAGE, PER_PAGE, 20]
     assert [entry for page in pages for entry in page] == entries
     back = client.get(reverse("audit"), {**query, "after": third["newer"]}).context
     assert [entry for entry, _ in back["rows"]] == pages[1]
@@ -144,7 +145,7 @@ def test_pages_through_everything_and_back(victor: User) -> None:
 
 
 def test_links_of_the_pager_keep_the_filters(victor: User) -> None:
-    append(51)
+    append(PER_PAGE + 1)
     text = text_of(signed_in(victor).get(reverse("audit"), {"action": "sync"}))
     assert "action=sync&amp;before=" in text
 

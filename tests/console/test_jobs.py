@@ -17,6 +17,7 @@ from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Host, JobEvent, Site
+from jobs.paging import PER_PAGE
 from tests.conftest import actor_of, signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain
 from tests.console.rows import (
@@ -191,10 +192,10 @@ def test_sorting(olga: User, host: Host) -> None:
 
 
 def test_pages(olga: User, host: Host) -> None:
-    many_jobs(host, State.PIVOTED, 51)
+    many_jobs(host, State.PIVOTED, PER_PAGE + 1)
     client = signed_in(olga)
     first = client.get(reverse("jobs") + "?state=ended")
-    assert len(first.context["rows"]) == 50
+    assert len(first.context["rows"]) == PER_PAGE
     assert 'href="?state=ended&amp;page=2"' in text_of(first)
     second = client.get(reverse("jobs") + "?state=ended&page=2")
     assert len(second.context["rows"]) == 1

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils.html import escape
 
 from jobs import audit
 from jobs.actor import SYSTEM
 from jobs.console.ledger import LeftoverFilter
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Disk, Host, Leftover
-from jobs.models.search import SEARCHED, drop_indexes, make_indexes, mentioning
+from jobs.models import (
+    AuditEntry,
+    ChainLink,
+    CopyJob,
+    Disk,
+    Domain,
+    Host,
+    Leftover,
+)
+from jobs.models.search import (
+    PLACES,
+    SEARCHED,
+    beginning,
+    drop_indexes,
+    lying_at,
+    make_indexes,
+    mentioning,
+)
 from tests.conftest import signed_in
 from tests.console.fleet_rows import add_disk, add_domain, add_job
 from tests.console.rows import add_leftover
@@ -73,12 +93,41 @@ def test_what_is_chosen_among_hosts_is_text(olga: User, host: Host) -> None:
 @on_postgresql
 def test_the_search_is_what_the_index_holds(host: Host) -> None:
     """PostgreSQL takes an index only for the very expression that it was made of."""
-    for model in (CopyJob, AuditEntry, Leftover):
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off")
-        rows: Any = model.objects.order_by()
-        plan = mentioning(rows, "needle").explain()
-        assert f"{model._meta.db_table}_texts" in plan
+    for model in (CopyJob, AuditEntry, Domain, Disk, Leftover):
+        rows: Any = model._default_manager.order_by()
+        assert f"{model._meta.db_table}_texts" in plan_of(mentioning(rows, "needle"))
+    alone = CopyJob.objects.order_by().filter(destination__icontains="needle")
+    assert "jobs_copyjob_texts" in plan_of(alone)
+
+
+def plan_of(rows: QuerySet[Any]) -> str:
+    """Return how PostgreSQL would find the rows, if reading all were no choice."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    return rows.explain()
+
+
+@on_postgresql
+def test_a_place_is_found_through_its_index(host: Host) -> None:
+    for name, columns in PLACES.items():
+        model = apps.get_model("jobs", name)
+        for column in columns:
+            rows: Any = model._default_manager.order_by()
+            index = f"{model._meta.db_table}_by_{column}"
+            assert index in plan_of(lying_at(rows, column, {"/srv/a", "/srv/b"}))
+            assert index in plan_of(beginning(rows, column, "/srv/a"))
+
+
+def test_places_longer_than_an_index_holds_are_kept_apart(disk: Disk) -> None:
+    """What can't be compressed, and is alike where the index ends."""
+    long = "/" + "".join(Random(1).choices(ascii_letters, k=4000))
+    link = ChainLink.objects.create(disk=disk, depth=7, location=long, kind="file")
+    links = ChainLink.objects.order_by()
+    assert list(lying_at(links, "location", {long, "/other"})) == [link]
+    assert list(beginning(links, "location", long[:3000])) == [link]
+    for other in (long[:3000], long[:3999] + "?", long + "x"):
+        assert not lying_at(links, "location", {other}).exists()
+    assert not beginning(links, "location", long[:3000] + "?").exists()
 
 
 @on_postgresql
@@ -86,12 +135,15 @@ def test_lost_indexes_come_back(db: None) -> None:
     drop_indexes(connection)
     make_indexes("default")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname LIKE '%_texts'")
-        assert cursor.fetchone() == (len(SEARCHED),)
+        cursor.execute(
+            "SELECT count(*) FROM pg_indexes WHERE indexname ~ '_(texts|by_[a-z_]+)$' "
+            "AND indexdef ~ '(gin_trgm|text_pattern)_ops'"
+        )
+        places = sum(map(len, PLACES.values()))
+        assert cursor.fetchone() == (len(SEARCHED) + places,)
 
 
 def test_jobs_are_filtered_by_one_column_alone(disk: Disk, olga: User) -> None:
-    """The search's index finds more than is meant."""
     add_job(disk, State.FAILED, destination="/srv/web/x", domain_name="mail")
     rows = signed_in(olga).get("/jobs/?domain=web").context["rows"]
     assert rows == []

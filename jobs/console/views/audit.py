@@ -20,23 +20,18 @@ from django.views.decorators.http import require_safe
 
 from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
+from jobs.audit.log import ACTIONS
 from jobs.console.fields import FIRST_DAY, LAST_DAY
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
 from jobs.models.search import mentioning
+from jobs.paging import PER_PAGE
 from jobs.said import joined, say
 
-PER_PAGE = 50
 FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
 DATES = ("since", "until")
 # The most entries that a page exports; the command line has no such limit.
 MOST_EXPORTED = 50_000
-# Offered in the filter; any other text may be asked for too.
-ACTIONS = (
-    *("request", "start", "speed", "pivot", "finish", "cancel", "copy", "repair"),
-    *("sync", "test connection", "add host", "change host"),
-    *("sign in", "sign out", "add user", "change role", "change password"),
-)
 # The page that shows an object, by what the audit log calls its type.
 PAGES: dict[str, tuple[type[Model], str]] = {
     str(model._meta.verbose_name): (model, page)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
@@ -64,7 +65,7 @@ def host(request: Request, pk: int) -> HttpResponse:
             "active_jobs": jobs.active(),
             "ended_jobs": jobs.recently_ended()[: fleet.RECENT_JOBS],
             "strangers": show_strangers(
-                foreign_copies().filter(domain__host=host), from_request(request)
+                foreign_copies(Q(domain__host=host)), from_request(request)
             ),
             "asked": fleet.last_test(host),
             "topics": f"host-{host.pk}",

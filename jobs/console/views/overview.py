@@ -29,7 +29,7 @@ from jobs.said import say
 from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
-MOST_JOBS = 20
+MOST_JOBS = 12
 MOST_SCHEDULED = 8
 MOST_ENDED = 8
 MOST_FAILED = 8
