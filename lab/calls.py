@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ _CALL = re.compile(
     r"virDomain(BlockCopy|BlockJobAbort|BlockJobSetSpeed):\d+ : "
     r".*uuid=([0-9a-f-]{36})\), disk=([^,]+), (?:.*flags=0x([0-9a-f]+))?"
 )
+_QUESTION = re.compile(r"virDomainGetBlockJobInfo:\d+ : .*VM: name=([^,]+),")
 _PIVOT = 0x2  # VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT
 
 
@@ -46,6 +48,13 @@ def calls_of(host: PrivateHost) -> list[Call] | None:
         return None
     lines = log.read_text(errors="replace").splitlines()
     return [_call(found) for line in lines if (found := _CALL.match(line))]
+
+
+def questions_to(host: PrivateHost) -> Counter[str]:
+    """How often the host was asked for the progress of each guest's copies, by name."""
+    return Counter(
+        _QUESTION.findall((host.directory / _LOG).read_text(errors="replace"))
+    )
 
 
 def _call(found: re.Match[str]) -> Call:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from jobs.hypervisor.errors import NoAnswer
 
@@ -25,9 +25,8 @@ T = TypeVar("T")
 # A host, and what of it is asked: a domain's UUID, or "" for the daemon itself.
 Key = tuple[str, str]
 
-MOST_LEFT_BEHIND = 8
-# How often a row of calls is looked after.
-STEP_SECONDS = 0.1
+# Calls left behind on one host before another one about a guest is not begun.
+MOST_LEFT_BEHIND = 16
 # For so long anybody may wait for a daemon; then only so many of this process, of whose
 # threads (16 as a rule) enough must be left.
 BRIEF_SECONDS = 1.0
@@ -62,7 +61,7 @@ def within(
     began = time.monotonic()
     if not _awaited(future, seconds, patiently=bounded):
         abandon(future)  # first: when it is forgotten, it has been dealt with
-        _leave_behind(key, future)
+        leave_behind(key, future)
         waited = round(time.monotonic() - began, 1)
         raise NoAnswer(f"No answer in {waited:g} s.")
     return future.result()
@@ -95,76 +94,6 @@ def patience() -> Iterator[bool]:
             _patient.release()
 
 
-def each_within(
-    seconds: float,
-    host: str,
-    keys: Sequence[str],
-    call: Callable[[str], T],
-    abandon: Callable[[Future[None]], None],
-) -> tuple[dict[str, T | BaseException], list[str]]:
-    """`call` for one key after the other, and the keys that it did not come to.
-
-    What a call raises is its answer. The first that takes longer than `seconds` is
-    left behind as in `within`, without an answer, and ends the row. One thread serves
-    them all: to bound each by a thread of its own would take longer than most calls.
-    """
-    row = _Row(keys, call)
-    threading.Thread(target=row.run, name=f"libvirt {host}", daemon=True).start()
-    while not row.ended.wait(STEP_SECONDS):
-        stuck = row.stop_if_stuck(seconds)
-        if stuck is not None:
-            _leave_behind((host, keys[stuck]), row.future)
-            abandon(row.future)
-            return row.answers, list(keys[stuck + 1 :])
-    return row.answers, []
-
-
-class _Row(Generic[T]):
-    """Calls made one after the other, and which of them is under way since when."""
-
-    def __init__(self, keys: Sequence[str], call: Callable[[str], T]) -> None:
-        self.answers: dict[str, T | BaseException] = {}
-        self.ended = threading.Event()
-        self.future: Future[None] = Future()
-        self._keys = keys
-        self._call = call
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._current = 0
-        self._since = time.monotonic()
-
-    def run(self) -> None:
-        for number, key in enumerate(self._keys):
-            if not self._step(number):
-                break
-            answer = _answer(self._call, key)
-            with self._lock:
-                if not self._stopped:
-                    self.answers[key] = answer
-        self.ended.set()
-        self.future.set_result(None)
-
-    def _step(self, number: int) -> bool:
-        with self._lock:
-            self._current, self._since = number, time.monotonic()
-            return not self._stopped
-
-    def stop_if_stuck(self, seconds: float) -> int | None:
-        """The number of the call that is stuck; no other begins after it."""
-        with self._lock:
-            if self.ended.is_set() or time.monotonic() - self._since < seconds:
-                return None
-            self._stopped = True
-            return self._current
-
-
-def _answer(call: Callable[[str], T], key: str) -> T | BaseException:
-    try:
-        return call(key)
-    except BaseException as error:  # noqa: BLE001  it is handed over as the answer
-        return error
-
-
 def waits_for(host: str, name: str) -> bool:
     """Whether a call about `name` is still waiting, unattended."""
     return bool(_left_behind[host, name])
@@ -174,6 +103,13 @@ def left_behind(host: str) -> int:
     """How many calls to this host are still waiting, unattended, in this process."""
     with _lock:
         return sum(n for (name, _), n in _left_behind.items() if name == host)
+
+
+def leave_behind(key: Key, future: Future[T]) -> None:
+    """Count a call as waiting, unattended, until `future` is settled."""
+    with _lock:
+        _left_behind[key] += 1
+    future.add_done_callback(lambda _: _forget(key))
 
 
 def _refuse_if_stuck(key: Key, *, bounded: bool) -> None:
@@ -188,12 +124,6 @@ def _settle(future: Future[T], call: Callable[[], T]) -> None:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
         future.set_exception(error)
-
-
-def _leave_behind(key: Key, future: Future[T]) -> None:
-    with _lock:
-        _left_behind[key] += 1
-    future.add_done_callback(lambda _: _forget(key))
 
 
 def _forget(key: Key) -> None:

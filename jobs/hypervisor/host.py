@@ -10,6 +10,7 @@ from jobs.hypervisor.destination import Destination
 from jobs.hypervisor.errors import HypervisorError
 from jobs.hypervisor.evidence import Evidence, ImageFacts
 from jobs.hypervisor.inventory import facts, inventory
+from jobs.hypervisor.lanes import Lend
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.observation import observe
 from jobs.hypervisor.records import (
@@ -24,7 +25,7 @@ from jobs.hypervisor.records import (
 )
 from jobs.hypervisor.repair import repair_persistent
 from jobs.hypervisor.soundness import check_destination
-from jobs.hypervisor.sweep import Lend, observe_many, progress_many
+from jobs.hypervisor.sweep import observe_many, progress_many
 from jobs.hypervisor.writes import writes_many
 
 

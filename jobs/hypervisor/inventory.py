@@ -7,13 +7,17 @@ and the rest is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import libvirt
 
 from jobs.hypervisor import domain_xml
+from jobs.hypervisor.asking import look_at, may_be_asked
+from jobs.hypervisor.belief import Belief, belief_of
 from jobs.hypervisor.chains import with_chain
 from jobs.hypervisor.errors import (
     DomainNotFound,
@@ -65,10 +69,12 @@ def facts(link: Link) -> HostFacts:
 def inventory(link: Link, *, transient_pools: bool = False) -> Inventory:
     """See Hypervisor.inventory."""
     host = facts(link)
+    belief = belief_of(link.uri)
+    belief.forget_silence(link.waits_for)
     domains: list[DomainFacts] = []
     unread: list[str] = []
     with Look(link, transient_pools, CHAINS_SECONDS) as look:
-        for uuid in link.ask(DAEMON_SECONDS, _domain_uuids):
+        for uuid in link.ask(DAEMON_SECONDS, lambda c: _domain_uuids(c, belief)):
             try:
                 domains.append(domain_facts(link, uuid, look))
             except DomainNotFound:
@@ -80,8 +86,12 @@ def inventory(link: Link, *, transient_pools: bool = False) -> Inventory:
     return Inventory(host, tuple(domains), pools(link), tuple(unread))
 
 
-def _domain_uuids(connection: libvirt.virConnect) -> list[str]:
-    return [domain.UUIDString() for domain in connection.listAllDomains()]
+def _domain_uuids(connection: libvirt.virConnect, belief: Belief) -> list[str]:
+    """Of all domains, each looked at once before any is asked."""
+    domains = connection.listAllDomains()
+    for domain in domains:
+        look_at(domain, belief)
+    return [domain.UUIDString() for domain in domains]
 
 
 def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
@@ -89,24 +99,29 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
 
     `look` follows the chains of a domain that is off.
     """
+    belief = belief_of(link.uri)
     read = link.ask(
-        DAEMON_SECONDS, lambda c: _read(c, uuid), about=f"{uuid} XML", of_daemon=True
+        DAEMON_SECONDS,
+        lambda c: _read(c, uuid, belief),
+        about=f"{uuid} XML",
+        of_daemon=True,
     )
     domain, live, state, lasting = read
     targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
     number = domain_xml.domain_id(live)
     layered = number is not None and any(map(domain_xml.chain, _disks(live)))
-    try:
-        sizes, layers = link.ask(
-            QEMU_SECONDS,
-            lambda c: (
-                _sizes(c, domain, targets),
-                _layers(c, domain) if layered else {},
-            ),
-            about=uuid,
-        )
-    except HostBusy:
-        sizes, layers = {}, {}
+    sizes: Sizes = {}
+    layers: Layers = {}
+    if number is None or may_be_asked(link, uuid):
+        with _silence_noted(link, uuid):
+            sizes, layers = link.ask(
+                QEMU_SECONDS,
+                lambda c: (
+                    _sizes(c, domain, targets),
+                    _layers(c, domain) if layered else {},
+                ),
+                about=uuid,
+            )
     disks = [
         _disk(target, disk, (lasting or {}).get(target), sizes, layers)
         for target, disk in domain_xml.disks(live).items()
@@ -125,12 +140,28 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
     )
 
 
+@contextmanager
+def _silence_noted(link: Link, uuid: str) -> Iterator[None]:
+    """Whoever asks next is told whether this guest answered."""
+    belief, began = belief_of(link.uri), time.monotonic()
+    try:
+        yield
+    except HostBusy:
+        belief.note_silence(uuid, began)
+    else:
+        belief.note_answer(uuid)
+
+
 _Read = tuple[libvirt.virDomain, Element, list[int], dict[str, str] | None]
 
 
-def _read(connection: libvirt.virConnect, uuid: str) -> _Read:
-    """The domain, its live XML, its state, and its persistent sources if it has any."""
+def _read(connection: libvirt.virConnect, uuid: str, belief: Belief) -> _Read:
+    """The domain, its live XML, its state, and its persistent sources if it has any.
+
+    It is looked at once more, since others may hang by now.
+    """
     domain = connection.lookupByUUIDString(uuid)
+    look_at(domain, belief)
     state = domain.state()
     live = domain_xml.parse(domain.XMLDesc())
     lasting = persistent_sources(domain, live) if domain.isPersistent() else None

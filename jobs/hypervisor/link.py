@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 import libvirt
 
-from jobs.hypervisor.deadline import each_within, left_behind, waits_for, within
-from jobs.hypervisor.errors import HostUnreachable
+from jobs.hypervisor.deadline import left_behind, waits_for, within
+from jobs.hypervisor.errors import HypervisorError
 from jobs.hypervisor.opening import close_quietly, open_connection
 from jobs.hypervisor.translation import translate, translated
 
@@ -51,27 +51,9 @@ class Link:
                 bounded=bool(about) and not of_daemon,
             )
 
-    def ask_each(
-        self,
-        seconds: float,
-        names: Sequence[str],
-        call: Callable[[libvirt.virConnect, str], T],
-    ) -> tuple[dict[str, T], list[str]]:
-        """`call` for one domain after the other: what was answered, and the names that
-        were not come to, since one took longer than `seconds`.
-
-        libvirt's refusals are no answers; HostUnreachable is raised.
-        """
-        connection = self._connection or open_connection(self.uri)
-        self._connection = connection
-        answers, rest = each_within(
-            seconds,
-            self.uri,
-            names,
-            lambda name: call(connection, name),
-            self._leave,
-        )
-        return _without_refusals(connection, answers), rest
+    def meaning(self, error: libvirt.libvirtError) -> HypervisorError:
+        """Our error for one of libvirt's that was met on this connection."""
+        return translate(error, self._connection)
 
     def waits_for(self, name: str) -> bool:
         """Whether an earlier question about a domain has not been answered yet."""
@@ -90,19 +72,3 @@ class Link:
         connection = self.take()
         if connection is not None:
             future.add_done_callback(lambda _: close_quietly(connection))
-
-
-def _without_refusals(
-    connection: libvirt.virConnect, answers: dict[str, T | BaseException]
-) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for name, answer in answers.items():
-        if not isinstance(answer, BaseException):
-            found[name] = answer
-            continue
-        if not isinstance(answer, libvirt.libvirtError):
-            raise answer
-        error = translate(answer, connection)
-        if isinstance(error, HostUnreachable):
-            raise error from answer
-    return found

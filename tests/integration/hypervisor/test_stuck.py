@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import signal
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from jobs.hypervisor import (
-    Address,
-    AddressPolicy,
     CopyOptions,
     Destination,
     DomainNotRunning,
     DomainObservation,
     Hypervisor,
-    HypervisorError,
     Identity,
     NoAnswer,
-    connection,
 )
 from jobs.hypervisor.deadline import left_behind
-from jobs.hypervisor.sweep import ALL_STUCK
-from lab.crowd import start_crowd
 from lab.guest import MIB, Guest, GuestDisk
 from lab.host import PrivateHost
 from tests.integration.conftest import MakeGuest
@@ -131,63 +121,3 @@ def test_killed_guest_frees_whoever_waits(
     until(lambda: left_behind(alder.uri) == 0)
     with pytest.raises(DomainNotRunning):
         hypervisor.pivot(copied)
-
-
-# --- Many at once --------------------------------------------------------------------
-
-CROWD, STUCK = 26, 20
-
-
-@pytest.fixture(scope="module")
-def crowd() -> Iterator[PrivateHost]:
-    """A host with many paused guests, each with a mirror."""
-    with (
-        tempfile.TemporaryDirectory(prefix="crowd-") as folder,
-        PrivateHost(Path(folder), "rowan") as host,
-    ):
-        start_crowd(host, CROWD)
-        yield host
-
-
-@contextmanager
-def frozen_guests(host: PrivateHost, names: list[str]) -> Iterator[None]:
-    for name in names:
-        host.kill_guest(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for name in names:
-            host.kill_guest(name, signal.SIGCONT)
-
-
-def is_mirrored(seen: DomainObservation | HypervisorError) -> bool:
-    return isinstance(seen, DomainObservation) and bool(seen.disks["vda"].mirror)
-
-
-def test_many_stuck_guests_hide_no_other(crowd: PrivateHost) -> None:
-    address = Address(transport="socket", mode="session", socket=str(crowd.socket))
-    policy = AddressPolicy(socket_prefixes=(str(crowd.socket.parent),))
-    with connection(address, policy) as hypervisor:
-        names = {each.uuid: each.name for each in hypervisor.inventory().domains}
-        wanted = {uuid: ["vda"] for uuid in names}
-        assert set(hypervisor.progress_many(wanted, 5)) == set(names)
-        # With few stuck guests the others tell their progress; with very many not all
-        # can be asked, but what the daemon knows is told of every one.
-        for stuck in (3, STUCK):
-            with frozen_guests(crowd, sorted(names.values())[:stuck]):
-                told = set()
-                for _ in range(4):
-                    began = time.monotonic()
-                    seen = hypervisor.observe_many(list(names))
-                    assert set(seen) == set(names)
-                    assert all(map(is_mirrored, seen.values()))
-                    assert time.monotonic() - began < 2
-                    told |= {names[u] for u in hypervisor.progress_many(wanted, 1.5)}
-                    assert time.monotonic() - began < 5
-                assert left_behind(crowd.uri) <= ALL_STUCK, "of libvirt's 20 workers"
-                healthy = set(sorted(names.values())[stuck:])
-                assert told <= healthy
-                assert told == healthy or stuck == STUCK
-                assert hypervisor.inventory().host.hostname == "rowan"
-            until(lambda: left_behind(crowd.uri) == 0)
-            until(lambda: set(hypervisor.progress_many(wanted, 5)) == set(names))
