@@ -47,6 +47,11 @@ class ShownPool:
         return sum(each.most for each in self.promised)
 
     @property
+    def room(self) -> int:
+        """Bytes that are left if all that is promised is taken; may be below 0."""
+        return self.pool.available - self.most
+
+    @property
     def will_overflow(self) -> bool:
         """Whether what is promised at least is more than there is."""
         return self.least > self.pool.available
@@ -105,9 +110,11 @@ def _folder(pool: StoragePool) -> str:
     return pool.path.rstrip("/") + "/"
 
 
-def show_pools(pools: Iterable[StoragePool]) -> list[ShownPool]:
+def show_pools(
+    pools: Iterable[StoragePool], *, leftovers: bool = True
+) -> list[ShownPool]:
     """Return `pools` with what is going on in them; a fixed number of queries, and one
-    request to Redis."""
+    request to Redis. With `leftovers` unset without what jobs left there."""
     rows = list(pools)
     around = _around(rows)
     near = Q(host__in={pool.host_id for pool in around})
@@ -120,7 +127,9 @@ def show_pools(pools: Iterable[StoragePool]) -> list[ShownPool]:
     promised: dict[int, list[Promise]] = {}
     for promise in promises(CopyJob.objects.active().filter(going)):
         promised.setdefault(promise.job.host_id, []).append(promise)
-    left = _leftovers(near & _begins("location", folders), around)
+    left = (
+        _leftovers(near & _begins("location", folders), around) if leftovers else {}
+    )
     return [_shown(pool, around, promised, left) for pool in rows]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -18,11 +18,13 @@ from jobs.actor import Actor
 from jobs.console.copy_form import FORMATS, CopyForm
 from jobs.console.fields import SizeField
 from jobs.console.forms import prepare
+from jobs.console.pools import ShownPool
 from jobs.console.preview import consequence
 from jobs.console.storage import EXTENSIONS, free_path, plain, takes_files, with_room
+from jobs.console.suggested import roomiest
 from jobs.console.verdict import Verdict, verdict_of
 from jobs.lifecycle import WhenReady
-from jobs.models import Disk, StoragePool
+from jobs.models import Disk
 from jobs.models.job import AtLimit
 from jobs.said import say
 from jobs.units import bytes_text
@@ -66,30 +68,25 @@ class SeveralForm(forms.Form):
         required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2})
     )
 
-    def __init__(self, data: QueryDict, pools: Iterable[StoragePool]) -> None:
+    def __init__(
+        self, data: QueryDict, pools: Iterable[ShownPool], disks: Sequence[Disk]
+    ) -> None:
         filled = data.copy()
-        usable = [pool for pool in pools if takes_files(pool) and pool.path]
-        roomiest = max(usable, key=lambda pool: pool.available, default=None)
-        for name, value in self._defaults(roomiest).items():
+        usable = [each for each in pools if takes_files(each.pool) and each.pool.path]
+        for name, value in self._defaults(roomiest(disks, usable)).items():
             if name not in filled:
                 filled[name] = value
         super().__init__(filled)
-        self.pools = {pool.name: pool for pool in usable}
-        offered = [
-            (
-                p.name,
-                with_room(p),
-            )
-            for p in usable
-        ]
+        self.pools = {each.pool.name: each for each in usable}
+        offered = [(each.pool.name, with_room(each.pool)) for each in usable]
         choices = [*offered, ("", say("none: the directory below"))]
         cast(forms.ChoiceField, self.fields["pool"]).choices = choices
         prepare(self)
 
     @staticmethod
-    def _defaults(roomiest: StoragePool | None) -> dict[str, str]:
+    def _defaults(chosen: ShownPool | None) -> dict[str, str]:
         return {
-            "pool": roomiest.name if roomiest else "",
+            "pool": chosen.pool.name if chosen else "",
             "pattern": PATTERN,
             "format": "same",
             "when_ready": WhenReady.WAIT.value,
@@ -126,13 +123,13 @@ class SeveralForm(forms.Form):
         return cleaned
 
     @property
-    def chosen_pool(self) -> StoragePool | None:
+    def chosen_pool(self) -> ShownPool | None:
         return self.pools.get(self.cleaned_data.get("pool", ""))
 
     def destination(self, disk: Disk, today: date) -> str:
         """Return where `disk` goes: the pattern, or beside it if that is taken."""
-        pool = self.chosen_pool
-        directory = pool.path if pool else self.cleaned_data["directory"].strip()
+        chosen, written = self.chosen_pool, str(self.cleaned_data["directory"]).strip()
+        directory = chosen.pool.path if chosen else written
         name = self.cleaned_data["pattern"].format(
             domain=plain(disk.domain.name),
             disk=plain(disk.target),
@@ -216,14 +213,24 @@ def copies_of(
 
 def together(form: SeveralForm, disks: Iterable[Disk]) -> str:
     """Warn if the disks in full need more room than their pool has; else ""."""
-    pool = form.chosen_pool if form.is_valid() else None
+    chosen = form.chosen_pool if form.is_valid() else None
     needed = sum(disk.capacity or 0 for disk in disks)
-    if pool is None or needed <= pool.available:
+    if chosen is None or needed <= chosen.room:
         return ""
+    words = {
+        "needed": bytes_text(needed),
+        "pool": chosen.pool.name,
+        "available": bytes_text(chosen.pool.available),
+    }
+    if not chosen.most:
+        return say(
+            "Together the disks may grow to %(needed)s, and %(pool)s has "
+            "%(available)s free.",
+            **words,
+        )
     return say(
-        "Together the disks may grow to %(needed)s, and %(pool)s has "
-        "%(available)s free.",
-        needed=bytes_text(needed),
-        pool=pool.name,
-        available=bytes_text(pool.available),
+        "Together the disks may grow to %(needed)s, and %(pool)s has %(available)s "
+        "free, of which other copies may take %(promised)s.",
+        promised=bytes_text(chosen.most),
+        **words,
     )

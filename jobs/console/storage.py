@@ -1,11 +1,10 @@
-"""Where files lie: which storage pool a path is in, and a free path for a copy."""
+"""Where files lie: which storage pool a path is in, and which paths are free."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -65,69 +64,10 @@ def takes_volumes(pool: StoragePool) -> bool:
     return pool.active and pool.kind in VOLUME_POOLS
 
 
-def suggested_volume(
-    disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
-) -> tuple[str, str]:
-    """Return the names of a pool with room and of a volume that nothing known uses.
-
-    The source's own pool while it has room for the disk's capacity, else the roomiest
-    one; two empty texts without any.
-    """
-    usable = [pool for pool in pools if takes_volumes(pool)]
-    own = pool_of(disk.source, usable)
-    room = disk.capacity or 0
-    roomiest = max(usable, key=lambda pool: pool.available, default=None)
-    pool = own if own and own.available >= room else roomiest
-    if pool is None:
-        return "", ""
-    stem = posixpath.join(pool.path or "/", _stem(disk, today))
-    return pool.name, posixpath.basename(
-        _free_name(disk, stem, EXTENSIONS[file_format])
-    )
-
-
-def suggested_destination(
-    disk: Disk, pools: Iterable[StoragePool], file_format: str, today: date
-) -> str:
-    """Return a path for a copy of `disk` that nothing known uses; "" without a place.
-
-    Beside the source while its pool has room for the disk's capacity, else in the
-    file pool with the most room.
-    """
-    directory = _directory(disk, list(pools))
-    if not directory:
-        return ""
-    stem = posixpath.join(directory, _stem(disk, today))
-    return _free_name(disk, stem, EXTENSIONS[file_format])
-
-
-def _stem(disk: Disk, today: date) -> str:
-    return f"{plain(disk.domain.name)}-{plain(disk.target)}-{today:%Y%m%d}"
-
-
-def _directory(disk: Disk, pools: list[StoragePool]) -> str:
-    beside = posixpath.dirname(disk.source) if disk.source_kind == "file" else ""
-    own = pool_of(disk.source, pools)
-    if beside and (own is None or own.available >= (disk.capacity or 0)):
-        return beside
-    usable = filter(takes_files, pools)
-    roomy = max(usable, key=lambda pool: pool.available, default=None)
-    return roomy.path if roomy and roomy.path else beside
-
-
 def plain(name: str) -> str:
     """Return `name` with only what is safe in every shell and file system."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
     return kept[:_STEM_MAX] or "disk"
-
-
-def _free_name(disk: Disk, stem: str, extension: str) -> str:
-    taken = _known_locations(disk.domain.host, stem)
-    number, path = 1, f"{stem}.{extension}"
-    while path in taken:
-        number += 1
-        path = f"{stem}-{number}.{extension}"
-    return path
 
 
 def with_room(pool: StoragePool) -> str:
@@ -161,7 +101,7 @@ def _in_use(host: Host, prefix: str) -> set[str]:
     return _locations(prefix, links, CopyJob.objects.active(), disks, host)
 
 
-def _known_locations(host: Host, prefix: str) -> set[str]:
+def known_locations(host: Host, prefix: str) -> set[str]:
     """Return what is, or on this host ever was, at a path that begins with `prefix`.
 
     Ended jobs count, since their files stay where they are, and so do old sources that

@@ -6,6 +6,7 @@ last inventory only, the others the evidence that a host gave just now.
 
 from __future__ import annotations
 
+from jobs.preflight.case import DEVICE_POOLS
 from jobs.preflight.finding import (
     Finding,
     Level,
@@ -33,6 +34,7 @@ from jobs.preflight.request import (
 )
 
 __all__ = [
+    "DEVICE_POOLS",
     "CopyRequest",
     "Finding",
     "Level",

@@ -174,7 +174,23 @@ def test_together_they_may_be_too_much(
     check = told(disks, check="1")
     page = text_of(signed_in(olga).post(at(disks[0].domain), check))
     assert "Together the disks may grow to 11 GiB, and images has 10 GiB free." in page
-    assert not CopyJob.objects.exists()
+    other = add_disk(add_domain(disks[0].domain.host, "mail"))
+    StoragePool.objects.update(available=15 * 2**30)
+    place = {"destination": "/srv/images/mail.qcow2", "capacity": 5 * 2**30}
+    job = add_job(other, State.COPYING, **place)
+    page = text_of(signed_in(olga).post(at(disks[0].domain), check))
+    assert "15 GiB free, of which other copies may take 5 GiB." in page
+    assert list(CopyJob.objects.all()) == [job]
+
+
+def test_the_pool_that_is_chosen_has_room(olga: User, disks: list[Disk]) -> None:
+    query = f"?disk={disks[0].pk}&disk={disks[1].pk}"
+    address = at(disks[0].domain) + query
+    page = signed_in(olga).get(address)
+    assert page.context["form"]["pool"].value() == "images"
+    StoragePool.objects.update(available=3 * 2**30)
+    page = signed_in(olga).get(address)
+    assert page.context["form"]["pool"].value() == ""
 
 
 def test_only_disks_of_this_domain(olga: User, disks: list[Disk]) -> None:

@@ -9,9 +9,11 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.console.storage import pool_of, suggested_destination
+from jobs.console.pools import show_pools
+from jobs.console.storage import pool_of
+from jobs.console.suggested import suggested_destination, suggested_volume
 from jobs.lifecycle import State
-from jobs.models import ChainLink, Disk, Domain, StoragePool
+from jobs.models import ChainLink, CopyJob, Disk, Domain, Host, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
 from tests.console.rows import add_leftover
@@ -22,12 +24,33 @@ def address_of(disk: Disk) -> str:
 
 
 TODAY = date(2026, 11, 22)
+GIB = 2**30
+
+
+def add_pool(host: Host, name: str, room: int, kind: str = "dir") -> StoragePool:
+    """Add a pool with `room` GiB."""
+    return StoragePool.objects.create(
+        host=host,
+        uuid=name,
+        name=name,
+        kind=kind,
+        active=True,
+        path=f"/{name}",
+        capacity=2**40,
+        allocation=0,
+        available=room * GIB,
+        seen_at=timezone.now(),
+    )
 
 
 class TestSuggestion:
     def suggest(self, disk: Disk) -> str:
-        pools = list(StoragePool.objects.all())
+        pools = show_pools(StoragePool.objects.all(), leftovers=False)
         return suggested_destination(disk, pools, "qcow2", TODAY)
+
+    def suggest_volume(self, disk: Disk) -> tuple[str, str]:
+        pools = show_pools(StoragePool.objects.all(), leftovers=False)
+        return suggested_volume(disk, pools, "qcow2", TODAY)
 
     def test_beside_the_source(self, disk: Disk, pool: StoragePool) -> None:
         assert self.suggest(disk) == "/srv/images/web-vda-20261122.qcow2"
@@ -42,19 +65,53 @@ class TestSuggestion:
             ("bigger", 99, "fs"),
             ("biggest", 200, "logical"),
         ):
-            StoragePool.objects.create(
-                host=disk.domain.host,
-                uuid=name,
-                name=name,
-                kind=kind,
-                active=True,
-                path=f"/{name}",
-                capacity=2**40,
-                allocation=0,
-                available=room * 2**30,
-                seen_at=timezone.now(),
-            )
+            add_pool(disk.domain.host, name, room, kind)
         assert self.suggest(disk) == "/bigger/web-vda-20261122.qcow2"
+
+    @pytest.mark.parametrize("state", [State.QUEUED, State.COPYING, State.REQUESTED])
+    def test_room_that_another_copy_will_take_is_none(
+        self, state: State, disk: Disk, pool: StoragePool
+    ) -> None:
+        other = add_disk(add_domain(disk.domain.host, "mail"))
+        job = add_job(other, state, destination="/srv/images/m", capacity=55 * GIB)
+        for name, room in (("big", 30), ("small", 20)):
+            add_pool(disk.domain.host, name, room)
+        assert self.suggest(disk).startswith("/big/")
+        assert self.suggest_volume(disk)[0] == "big"
+        CopyJob.objects.filter(pk=job.pk).update(state=State.CANCELLED)
+        assert self.suggest(disk).startswith("/srv/images/")
+        assert self.suggest_volume(disk)[0] == "images"
+
+    def test_the_roomiest_is_so_without_what_is_promised(
+        self, disk: Disk, pool: StoragePool
+    ) -> None:
+        StoragePool.objects.update(available=0)
+        host = disk.domain.host
+        for name, room in (("big", 90), ("small", 40)):
+            add_pool(host, name, room)
+        other = add_disk(add_domain(host, "mail"))
+        add_job(other, State.COPYING, destination="/big/mail", capacity=60 * GIB)
+        assert self.suggest(disk).startswith("/small/")
+        assert self.suggest_volume(disk)[0] == "small"
+
+    def test_no_place_where_the_copy_could_not_begin(
+        self, disk: Disk, pool: StoragePool
+    ) -> None:
+        StoragePool.objects.update(available=10 * GIB)
+        other = add_disk(add_domain(disk.domain.host, "mail"), allocation=7 * GIB)
+        add_job(other, State.COPYING, destination="/srv/images/m", capacity=8 * GIB)
+        assert self.suggest(disk) == "", "4 GiB are needed, and 3 GiB are left"
+        assert self.suggest_volume(disk) == ("", "")
+        Disk.objects.filter(pk=other.pk).update(allocation=5 * GIB)
+        assert self.suggest(disk).startswith("/srv/images/")
+
+    def test_a_thick_volume_needs_all_of_its_size(
+        self, disk: Disk, pool: StoragePool
+    ) -> None:
+        StoragePool.objects.update(available=5 * GIB, kind="logical")
+        assert self.suggest_volume(disk) == ("", "")
+        StoragePool.objects.update(available=10 * GIB)
+        assert self.suggest_volume(disk)[0] == "images"
 
     def test_nowhere(self, disk: Disk) -> None:
         disk.source, disk.source_kind = "nbd://birch:10809/web", "network"

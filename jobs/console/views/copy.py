@@ -15,15 +15,11 @@ from jobs.actor import from_request
 from jobs.console import fleet
 from jobs.console.copy_form import FORMATS, CopyForm
 from jobs.console.page import Request, needs, wants, wants_fragment
+from jobs.console.pools import show_pools
 from jobs.console.preview import lacking, preview_of
 from jobs.console.start_time import StartTime
-from jobs.console.storage import (
-    places,
-    pool_of,
-    pools_of,
-    suggested_destination,
-    suggested_volume,
-)
+from jobs.console.storage import places, pool_of, pools_of
+from jobs.console.suggested import suggested_destination, suggested_volume
 from jobs.console.verdict import Verdict, format_found, verdict_of
 from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Disk, StoragePool
@@ -96,11 +92,12 @@ def _defaults(request: Request, disk: Disk, pools: list[StoragePool]) -> QueryDi
     known = disk.format in FORMATS
     file_format = disk.format if known else "qcow2"
     today = timezone.localdate()
-    pool, volume = suggested_volume(disk, pools, file_format, today)
+    shown = show_pools(pools, leftovers=False)
+    pool, volume = suggested_volume(disk, shown, file_format, today)
     filled = QueryDict(mutable=True)
     filled.update(
         {
-            "destination": suggested_destination(disk, pools, file_format, today),
+            "destination": suggested_destination(disk, shown, file_format, today),
             "destination_kind": "file",
             "pool": pool,
             "volume": volume,

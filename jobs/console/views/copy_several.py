@@ -18,6 +18,7 @@ from jobs.actor import from_request
 from jobs.console.bulk import numbers
 from jobs.console.fleet import present_disks
 from jobs.console.page import Request, needs, wants, wants_fragment
+from jobs.console.pools import show_pools
 from jobs.console.several import OneCopy, SeveralForm, copies_of, together
 from jobs.console.start_time import StartTime
 from jobs.console.storage import pools_of
@@ -40,7 +41,8 @@ def domain_copy(request: Request, pk: int) -> HttpResponse:
     if not disks:
         messages.error(request, _("No disk was selected."))
         return redirect("domain", domain.pk)
-    form = SeveralForm(told.copy(), pools_of(domain.host))
+    pools = show_pools(pools_of(domain.host), leftovers=False)
+    form = SeveralForm(told.copy(), pools, disks)
     if request.method != "POST":
         return _page(request, domain, disks, form)
     if "check" in request.POST:
