@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from jobs import audit
@@ -198,35 +199,55 @@ def proof(leftover: Leftover) -> list[str]:
     For one whose removal was asked for: each enabled host must have told everything
     that it has since then.
     """
-    users = uses_of([leftover]).get(leftover.pk, [])
-    return [
-        *(
-            say(
-                "%(location)s is used by %(user)s.",
-                location=leftover.location,
-                user=user,
-            )
-            for user in users
-        ),
-        *(_silence(host) for host in hosts_to_tell(leftover)),
-        *(
-            say(
-                "%(domain)s on %(host)s did not say what it uses.",
-                domain=domain.name,
-                host=domain.host,
-            )
-            for domain in _unread()
-        ),
-        *(
-            say(
-                "What lies below %(source)s of %(domain)s is not known.",
-                source=disk.source,
-                domain=disk.domain,
-            )
-            for disk in _hiding()
-        ),
-        *_orphan(leftover),
-    ]
+    return proofs([leftover])[leftover.pk]
+
+
+def proofs(leftovers: Iterable[Leftover]) -> dict[int, list[str]]:
+    """Return the same of each, by its number. A fixed number of queries."""
+    rows = list(leftovers)
+    if not rows:
+        return {}
+    prefetch_related_objects(rows, "job__domain")
+    users = uses_of(rows)
+    silent = list(hosts_to_tell(max(rows, key=asked_at)))
+    unknown = [*map(_unread_text, _unread()), *map(_hiding_text, _hiding())]
+    return {
+        row.pk: [
+            *(_used(row, user) for user in users.get(row.pk, [])),
+            *(_silence(host) for host in silent if not _has_told(host, row)),
+            *unknown,
+            *_orphan(row),
+        ]
+        for row in rows
+    }
+
+
+def asked_at(leftover: Leftover) -> datetime:
+    """Return when its removal was asked for; ValueError if it was not."""
+    if leftover.removal_asked_at is None:
+        raise ValueError(f"the removal of {leftover} was not asked for")
+    return leftover.removal_asked_at
+
+
+def _used(leftover: Leftover, user: str) -> str:
+    place = leftover.location
+    return say("%(location)s is used by %(user)s.", location=place, user=user)
+
+
+def _unread_text(domain: Domain) -> str:
+    return say(
+        "%(domain)s on %(host)s did not say what it uses.",
+        domain=domain.name,
+        host=domain.host,
+    )
+
+
+def _hiding_text(disk: Disk) -> str:
+    return say(
+        "What lies below %(source)s of %(domain)s is not known.",
+        source=disk.source,
+        domain=disk.domain,
+    )
 
 
 def _orphan(leftover: Leftover) -> Iterator[str]:
@@ -244,6 +265,12 @@ def hosts_to_tell(leftover: Leftover) -> QuerySet[Host]:
     """Return the hosts that have not told what they use since the asking."""
     told = Q(inventory_began_at__gte=leftover.removal_asked_at)
     return Host.objects.filter(enabled=True).exclude(told).select_related("site")
+
+
+def _has_told(host: Host, leftover: Leftover) -> bool:
+    """Whether a host has told what it uses since this one's removal was asked for."""
+    told = host.inventory_began_at
+    return told is not None and told >= asked_at(leftover)
 
 
 def _silence(host: Host) -> str:

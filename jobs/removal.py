@@ -7,7 +7,7 @@ there; the deletion written down; deleted. The tick takes up whatever is unfinis
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from django.conf import settings
@@ -26,7 +26,7 @@ from jobs.hypervisor import (
     HypervisorError,
     ImageFacts,
 )
-from jobs.leftovers import hosts_to_tell, proof
+from jobs.leftovers import asked_at, hosts_to_tell, proof
 from jobs.models import CopyJob, Leftover
 from jobs.reconcile import connect, note_silence
 from jobs.transition import Level, tell
@@ -79,7 +79,7 @@ def _ask_for_measures() -> None:
 
 def _advance(leftover: Leftover) -> None:
     silent = list(hosts_to_tell(leftover))
-    age = timezone.now() - _asked_at(leftover)
+    age = timezone.now() - asked_at(leftover)
     if silent and age < PROOF_WITHIN:
         for host in silent:
             if live.first_to_ask(f"proof:{host.pk}", seconds=5):
@@ -95,12 +95,6 @@ def _not_carried_out(leftover: Leftover) -> str:
         f"{leftover.host_name} could not be asked to remove it in time"
         f"{': ' + leftover.host.error if leftover.host.error else '.'}"
     )
-
-
-def _asked_at(leftover: Leftover) -> datetime:
-    if leftover.removal_asked_at is None:
-        raise ValueError(f"the removal of {leftover} was not asked for")
-    return leftover.removal_asked_at
 
 
 # --- Measuring ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs.actions import withdrawal_why_not
 from jobs.console.selects import HostSelect
-from jobs.leftovers import proof, uses_of
+from jobs.leftovers import proofs, uses_of
 from jobs.models import CopyJob, Host, Leftover
 from jobs.said import say
 
@@ -133,17 +133,20 @@ class ShownLeftover:
 
 
 def show_leftovers(rows: Iterable[Leftover]) -> list[ShownLeftover]:
-    """Return `rows` with what uses them; a fixed number of queries, and some more for
-    each that is being removed."""
+    """Return `rows` with what uses them; a fixed number of queries."""
     shown = list(rows)
     users = uses_of(row for row in shown if row.removed_at is None)
-    return [ShownLeftover(row, users.get(row.pk, []), _awaited(row)) for row in shown]
+    awaited = proofs(row for row in shown if _waits(row))
+    return [
+        ShownLeftover(row, users.get(row.pk, []), awaited.get(row.pk, []))
+        for row in shown
+    ]
 
 
-def _awaited(row: Leftover) -> list[str]:
-    if row.removal_asked_at is None or row.removed_at is not None or row.removing_at:
-        return []
-    return proof(row)
+def _waits(row: Leftover) -> bool:
+    """Whether a removal was asked for that has not begun."""
+    asked = row.removal_asked_at is not None
+    return asked and row.removed_at is None and row.removing_at is None
 
 
 def leftovers_of(job: CopyJob) -> list[ShownLeftover]:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
+from jobs.console.ledger import show_leftovers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, Disk, Host, Leftover
 from tests.conftest import signed_in
@@ -144,6 +145,34 @@ def test_needs_no_more_queries_for_more_rows(victor: User, disk: Disk) -> None:
     for _ in range(5):
         add_leftover(add_disk(add_domain(disk.domain.host)))
     assert queries_of(client, PAGE) == one <= 14
+
+
+def test_needs_no_more_queries_for_more_removals(victor: User, disk: Disk) -> None:
+    client, now = signed_in(victor), timezone.now()
+    asked = {"removal_asked_at": now, "removal_asked_by": "ada"}
+    both = (Leftover.Kind.SOURCE, Leftover.Kind.UNCERTAIN)
+    for kind in both:
+        add_leftover(disk, kind=kind, **asked)
+    few = queries_of(client, PAGE)
+    for kind in both * 3:
+        other = add_disk(add_domain(disk.domain.host))
+        add_leftover(other, kind=kind, **asked)
+    assert queries_of(client, PAGE) == few
+
+
+def test_a_removal_waits_for_those_who_told_nothing_since_its_own_asking(
+    ada: User, disk: Disk
+) -> None:
+    now = timezone.now()
+    early, late = (
+        add_leftover(disk, removal_asked_at=now - timedelta(minutes=minutes))
+        for minutes in (9, 1)
+    )
+    told = now - timedelta(minutes=5)
+    Host.objects.update(inventory_began_at=told, synced_at=None)
+    rows = {row.leftover: row for row in show_leftovers([early, late])}
+    assert rows[early].awaited == []
+    assert rows[late].awaited == ["alder did not say what it uses."]
 
 
 def test_refreshes_only_the_list(victor: User, leftover: Leftover) -> None:
