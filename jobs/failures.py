@@ -19,7 +19,7 @@ from jobs.hypervisor import Evidence, Reason, meaning
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.resolve import COPY_AGAIN, Decision, Side
-from jobs.said import say
+from jobs.said import joined, say
 from jobs.transition import Level, tell
 from jobs.units import bytes_text
 
@@ -48,8 +48,9 @@ def explained(job: CopyJob, decision: Decision) -> Decision:
     if not job.qemu_text and decision.by_us:
         return decision  # it says already what failed
     if not job.qemu_text:
-        reason = f"The copy failed on the host. {ON_SOURCE}"
-        remedy = f"Check the destination's storage and free space. {COPY_AGAIN}"
+        reason = joined(say("The copy failed on the host."), ON_SOURCE)
+        check = say("Check the destination's storage and free space.")
+        remedy = joined(check, COPY_AGAIN)
         return replace(decision, reason=reason, remedy=remedy, by_us=True)
     return replace(
         decision,

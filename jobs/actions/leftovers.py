@@ -56,7 +56,7 @@ def removal_why_not(leftover: Leftover, actor: Actor | None = None) -> str:
     if actor is not None and not actor.may(REMOVE_PERMISSION):
         return say("Your role does not allow you to remove a leftover.")
     if leftover.removed_at is not None:
-        return leftover.closing or "It is removed already."
+        return leftover.closing or say("It is removed already.")
     if leftover.removal_asked_at is not None:
         return say(
             "Its removal was asked for by %(who)s already.",
@@ -126,7 +126,7 @@ def withdrawal_why_not(leftover: Leftover, actor: Actor | None = None) -> str:
     if actor is not None and not actor.may(REMOVE_PERMISSION):
         return say("Your role does not allow you to withdraw a removal.")
     if leftover.removed_at is not None:
-        return leftover.closing or "It is removed already."
+        return leftover.closing or say("It is removed already.")
     if leftover.removal_asked_at is None:
         return say("Its removal is not asked for.")
     if leftover.removing_at is not None:
@@ -152,5 +152,5 @@ def withdraw_removal(leftover: Leftover, actor: Actor, reason: str = "") -> None
             tell(leftover.job, words, actor=actor)
             return
     leftover.refresh_from_db()
-    why_not = withdrawal_why_not(leftover) or "Somebody was first."
+    why_not = withdrawal_why_not(leftover) or say("Somebody was first.")
     refuse(actor, action, leftover, NotPossible(why_not), reason)

@@ -19,7 +19,7 @@ def host_answers(case: Case) -> Finding:
     if host.error and case.evidence is None:
         return stop(
             say("%(host)s does not answer: %(error)s", host=host, error=host.error),
-            host.error_remedy or "Test the connection to the host.",
+            host.error_remedy or say("Test the connection to the host."),
         )
     return passed(say("%(host)s answers.", host=host))
 
