@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -29,15 +29,16 @@ from jobs.preflight.finding import Level
 from tests.conftest import PASSWORD, signed_in
 from tests.console.fleet_rows import add_domain
 from tests.console.rows import add_leftover, job_in, text_of
-from tests.languages import CLOSE, OPEN, mark_german
+from tests.language.marks import BEGIN, END, marking
 
 LANGUAGES = ("en", "de")
 Act = Callable[[Client], Any]
 
 
 @pytest.fixture(autouse=True)
-def _german_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    mark_german(monkeypatch)
+def _german_is_marked() -> Iterator[None]:
+    with marking():
+        yield
 
 
 def speaking(user: User, language: str) -> Client:
@@ -79,8 +80,8 @@ def assert_one_record(act: Act, user: User) -> str:
     """Return what the German read."""
     english, german = (written_by(act, user, language) for language in LANGUAGES)
     assert english[0] == german[0]
-    assert OPEN not in json.dumps(german[0], ensure_ascii=False)
-    assert OPEN not in english[1]
+    assert BEGIN not in json.dumps(german[0], ensure_ascii=False)
+    assert BEGIN not in english[1]
     assert english[0]
     return german[1]
 
@@ -141,11 +142,11 @@ def test_many_jobs(olga: User, host: Host, disk: Disk) -> None:
         reverse("jobs-bulk"), {"act": "cancel", "job": numbers}
     )
     assert "⟦2 copies on alder end: " in text_of(asked)
-    typed = f"{OPEN}cancel 2 jobs{CLOSE}"
+    typed = f"{BEGIN}cancel 2 jobs{END}"
     for language, words in zip(LANGUAGES, ("cancel 2 jobs", typed), strict=True):
         act = post(reverse("jobs-bulk"), **data, typed=words)
         kept, _page = written_by(act, olga, language)
-        assert OPEN not in json.dumps(kept, ensure_ascii=False)
+        assert BEGIN not in json.dumps(kept, ensure_ascii=False)
         assert [entry[0] for entry in kept if len(entry) == 8] == ["cancel", "cancel"]
 
 
@@ -202,7 +203,7 @@ def test_what_a_worker_found_is_told_in_the_reader_s_language(
         CopyRequest(disk, Destination("file", disk.source, "qcow2"), CopyOptions())
     )
     kept = json.loads(json.dumps(findings_to_json(found)))
-    assert OPEN not in json.dumps(kept, ensure_ascii=False)
+    assert BEGIN not in json.dumps(kept, ensure_ascii=False)
     assert findings_from_json(kept) == found
     checks.keep("key", found)
     again = checks.result("key")
@@ -210,7 +211,7 @@ def test_what_a_worker_found_is_told_in_the_reader_s_language(
     stop = next(each for each in again.findings if each.level == Level.STOP)
     job = job_in(State.FAILED, disk, findings=findings_to_json(found))
     page = text_of(speaking(olga, "de").get(reverse("job", args=[job.pk])))
-    assert f"{OPEN}{stop.cause}{CLOSE}" in page
+    assert f"{BEGIN}{stop.cause}{END}" in page
     assert stop.cause == "/srv/images/web.qcow2 is the source itself."
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from gettext import NullTranslations
 from html.parser import HTMLParser
+from unittest.mock import patch
 
 from django.utils.translation import trans_real
 
@@ -36,14 +38,11 @@ def _marked(message: str) -> str:
 
 
 @contextmanager
-def marking() -> Iterator[None]:
-    """Have pages in German say marked texts."""
-    loaded: dict[str, object] = vars(trans_real)["_translations"]
-    before = dict(loaded)
-    loaded[LANGUAGE] = Marked(LANGUAGE)
-    yield
-    loaded.clear()
-    loaded.update(before)
+def marking(instead: NullTranslations | None = None) -> Iterator[None]:
+    """Have pages in German say marked texts, or what `instead` says."""
+    with patch.dict(vars(trans_real)["_translations"]) as loaded:
+        loaded[LANGUAGE] = instead or Marked(LANGUAGE)
+        yield
 
 
 # --- What reads a page --------------------------------------------------------------

@@ -28,15 +28,14 @@ from jobs.said import (
     to_json,
 )
 from jobs.units import bandwidth_text, bytes_text, rough_text
-from tests.languages import mark_german
+from tests.language.marks import LANGUAGE, marking
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
 
 @pytest.fixture
-def german(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    mark_german(monkeypatch)
-    with translation.override("de"):
+def german() -> Iterator[None]:
+    with marking(), translation.override(LANGUAGE):
         yield
 
 
@@ -131,12 +130,9 @@ class Knowing(NullTranslations):
         return "de"
 
 
-def test_what_was_written_down_is_told_as_far_as_it_is_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    mark_german(monkeypatch, Knowing())
+def test_what_was_written_down_is_told_as_far_as_it_is_known() -> None:
     kept = "The copy failed. QEMU said: e. g. nothing. Wait. Then pivot."
-    with translation.override("de"):
+    with marking(Knowing()), translation.override(LANGUAGE):
         told = recalled(kept)
         assert told == "Die Kopie schlug fehl. QEMU said: e. g. nothing. Warten."
         assert recalled("") == ""
