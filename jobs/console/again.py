@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from jobs.actions import REPEAT_STATES
-from jobs.console.copy_form import FORMATS
+from jobs.console.copy_fields import FLAGS, FORMATS, LIMITS, NUMBERS
 from jobs.console.storage import EXTENSIONS, free_path, pools_of
 from jobs.hypervisor import Destination, Secret, Server
 from jobs.lifecycle import ENDED, State, WhenReady
@@ -18,9 +18,6 @@ from jobs.models import CopyJob, Disk
 from jobs.said import say
 from jobs.units import seconds_text
 
-_FLAGS = ("shallow", "synchronous_writes", "reuse_external", "target_zeroed")
-_NUMBERS = ("bandwidth", "granularity", "buf_size")
-_LIMITS = ("stall_limit", "total_limit")
 _MORE = ("slice_offset", "slice_size")
 GONE = say("The domain has no such disk any more.")
 
@@ -86,11 +83,11 @@ def repeated(job: CopyJob, disk: Disk) -> dict[str, Any]:
     return {
         **_place(job, to, disk),
         "format": "same" if to.format == disk.format else to.format,
-        **{name: "on" for name in _FLAGS if getattr(job, name)},
-        **{name: getattr(job, name) for name in _NUMBERS},
+        **{name: "on" for name in FLAGS if getattr(job, name)},
+        **{name: getattr(job, name) for name in NUMBERS},
         **{
             name: seconds_text(getattr(job, name))
-            for name in _LIMITS
+            for name in LIMITS
             if getattr(job, name)
         },
         "at_limit": job.at_limit,

@@ -11,7 +11,16 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from jobs.console.fields import SecondsField, SecretField, ServersField, SizeField
+from jobs.console.copy_fields import (
+    FLAGS,
+    FORMATS,
+    KIND_FIELDS,
+    LIMITS,
+    MORE,
+    NUMBERS,
+    PROTOCOL_FIELDS,
+    CopyFields,
+)
 from jobs.console.forms import Obstacle, prepare
 from jobs.console.storage import takes_volumes, with_room
 from jobs.hypervisor import (
@@ -28,191 +37,22 @@ from jobs.preflight import CopyRequest, Finding
 from jobs.preflight.options import DEFAULT_BUFFER, fitting_buffer
 from jobs.said import localized, say
 
-FORMATS = ("raw", "qcow2")
-# The fields that each kind of destination has, the one of its place first.
-KIND_FIELDS: dict[str, tuple[str, ...]] = {
-    "file": ("destination", "reuse_external"),
-    "block": ("device",),
-    "volume": ("volume", "pool", "target_zeroed"),
-    "network": ("name", "protocol", "servers", "tls", "user", "auth", "reuse_external"),
-    "xml": ("xml", "reuse_external"),
-}
-PROTOCOL_FIELDS: dict[str, tuple[str, ...]] = {
-    "nbd": ("tls",),
-    "rbd": ("user", "auth"),
-    "iscsi": ("user", "auth"),
-    "gluster": (),
-}
-_MORE = ("encryption", "slice_offset", "slice_size")
-_FLAGS = ("shallow", "synchronous_writes", "reuse_external", "target_zeroed")
-_NUMBERS = ("bandwidth", "granularity", "buf_size")
-_LIMITS = ("stall_limit", "total_limit")
-_DESTINATION_FIELDS = frozenset(
+# What raw XML says itself.
+_IN_XML = frozenset(
     {
-        *(
-            "destination",
-            "device",
-            "path",
-            "pool",
-            "volume",
-            "protocol",
-            "servers",
-            "name",
-        ),
-        *("tls", "user", "auth", "format", *_MORE),
+        *("destination", "device", "path", "pool", "volume", "protocol", "servers"),
+        *("name", "tls", "user", "auth", "format", *MORE),
     }
 )
 MOST_ACCEPTED = 40
-_PLAIN_TEXT = {"spellcheck": "false", "autocomplete": "off"}
 
 
-class CopyForm(forms.Form):
+class CopyForm(CopyFields):
     """Where a disk is copied to, and how. Always bound: defaults are filled in.
 
     What speaks against the copy comes from preflight, beside the same fields. `found`
     is the format of what lies at the destination, "" while nobody has looked.
     """
-
-    destination_kind = forms.ChoiceField(
-        choices=[
-            ("file", say("File")),
-            ("block", say("Block device")),
-            ("volume", say("Storage volume")),
-            ("network", say("Network")),
-            ("xml", say("Raw XML")),
-        ],
-        widget=forms.RadioSelect,
-    )
-    destination = forms.CharField(
-        required=False, max_length=4096, widget=forms.TextInput(attrs=_PLAIN_TEXT)
-    )
-    device = forms.CharField(
-        required=False,
-        max_length=4096,
-        widget=forms.TextInput(attrs={**_PLAIN_TEXT, "placeholder": "/dev/vg0/web"}),
-        help_text=say("It is there already, and what is on it is overwritten."),
-    )
-    pool = forms.ChoiceField(required=False)
-    volume = forms.CharField(
-        required=False, max_length=255, widget=forms.TextInput(attrs=_PLAIN_TEXT)
-    )
-    protocol = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("nbd", "NBD"),
-            ("rbd", "Ceph RBD"),
-            ("iscsi", "iSCSI"),
-            ("gluster", "Gluster"),
-        ],
-        widget=forms.RadioSelect,
-    )
-    servers = ServersField()
-    name = forms.CharField(
-        required=False, max_length=1024, widget=forms.TextInput(attrs=_PLAIN_TEXT)
-    )
-    tls = forms.BooleanField(
-        required=False,
-        label="TLS",
-        help_text=say("With the certificates that QEMU on the host is set up with."),
-    )
-    user = forms.CharField(
-        required=False, max_length=255, widget=forms.TextInput(attrs=_PLAIN_TEXT)
-    )
-    auth = SecretField(help_text=say("UUID or usage of a secret that the host has."))
-    xml = forms.CharField(
-        required=False,
-        strip=True,
-        max_length=65536,
-        widget=forms.Textarea(attrs={"rows": 9, "spellcheck": "false"}),
-        help_text=say(
-            "A <disk> with <source> and <driver>. What libvirt would not "
-            "read is refused by its name."
-        ),
-    )
-    encryption = SecretField(
-        help_text=say(
-            "Encrypts with LUKS: UUID or usage of the secret on the host "
-            "that holds the passphrase. Empty for none."
-        ),
-    )
-    slice_offset = SizeField(
-        help_text=say("Where the disk begins. Empty for the start.")
-    )
-    slice_size = SizeField(
-        help_text=say(
-            "How much of it is the disk: the disk's exact size, where the "
-            "device is larger. Empty for all of it."
-        ),
-    )
-    format = forms.ChoiceField(
-        choices=[
-            ("same", say("same as the source")),
-            ("raw", "raw"),
-            ("qcow2", "qcow2"),
-            ("found", say("what the file is")),
-        ],
-        widget=forms.RadioSelect,
-    )
-    reuse_external = forms.BooleanField(
-        required=False,
-        help_text=say(
-            "Write into what is there already. What is in it is overwritten."
-        ),
-    )
-    when_ready = forms.ChoiceField(choices=WhenReady.choices, widget=forms.RadioSelect)
-    consistent = forms.BooleanField(
-        required=False,
-        help_text=say(
-            "The guest agent freezes the guest's file systems for the "
-            "moment in which the mirror ends. Without it the copy is as "
-            "after a power cut."
-        ),
-    )
-    shallow = forms.BooleanField(
-        required=False,
-        help_text=say(
-            "Copy the top of the backing chain only; the copy keeps using "
-            "the same backing file."
-        ),
-    )
-    synchronous_writes = forms.BooleanField(
-        required=False,
-        help_text=say(
-            "The guest's writes wait for both sides. The copy surely "
-            "becomes ready; the guest's disk is as slow as the slower side "
-            "meanwhile."
-        ),
-    )
-    target_zeroed = forms.BooleanField(
-        required=False,
-        help_text=say("The new volume reads as zeros, so nothing is zeroed first."),
-    )
-    bandwidth = SizeField(
-        help_text=say("For example 100 MiB or 1.5 GB each second. Empty for no limit.")
-    )
-    granularity = SizeField(
-        help_text=say(
-            "A power of two, 512 bytes to 64 MiB. Empty for libvirt's default."
-        ),
-    )
-    buf_size = SizeField(
-        label="buf-size",
-        help_text=say("Bytes in flight. Empty for libvirt's default."),
-    )
-    stall_limit = SecondsField(
-        help_text=say("Time without any progress, for example 10m. Empty for no limit.")
-    )
-    total_limit = SecondsField(
-        help_text=say(
-            "Time until both sides are in sync, for example 2h. Empty for none."
-        )
-    )
-    at_limit = forms.ChoiceField(
-        required=False, choices=AtLimit.choices, widget=forms.RadioSelect
-    )
-    reason = forms.CharField(
-        required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2})
-    )
 
     def __init__(
         self,
@@ -231,16 +71,7 @@ class CopyForm(forms.Form):
     def _choose_among(self, pools: Iterable[StoragePool]) -> None:
         """Offer what this disk and its host have."""
         self.pools = [pool for pool in pools if takes_volumes(pool)]
-        self._offer(
-            "pool",
-            [
-                (
-                    p.name,
-                    with_room(p),
-                )
-                for p in self.pools
-            ],
-        )
+        self._offer("pool", [(pool.name, with_room(pool)) for pool in self.pools])
         formats = [
             ("raw", "raw"),
             ("qcow2", "qcow2"),
@@ -275,7 +106,7 @@ class CopyForm(forms.Form):
             used -= apart - set(PROTOCOL_FIELDS[protocol])
         unused = {name for names in KIND_FIELDS.values() for name in names} - used
         if kind == "xml":
-            unused |= {"format", *_MORE}
+            unused |= {"format", *MORE}
         if kind == "volume":
             unused |= {"slice_offset", "slice_size"}
         if cleaned.get("when_ready") != WhenReady.FINISH:
@@ -289,8 +120,8 @@ class CopyForm(forms.Form):
         given = self.cleaned_data
         destination = self._destination()
         options = CopyOptions(
-            **{name: given.get(name, False) for name in _FLAGS},
-            **{name: given.get(name, 0) for name in _NUMBERS},
+            **{name: given.get(name, False) for name in FLAGS},
+            **{name: given.get(name, 0) for name in NUMBERS},
         )
         return CopyRequest(
             disk=self.disk,
@@ -309,7 +140,7 @@ class CopyForm(forms.Form):
         if self.kind == "xml":
             return self._from_xml()
         given, kind = self.cleaned_data, self.kind
-        more = {name: given[name] for name in _MORE if given.get(name)}
+        more = {name: given[name] for name in MORE if given.get(name)}
         if kind == "volume":
             more |= {"pool": given.get("pool", ""), "volume": given.get("volume", "")}
         elif kind == "network":
@@ -388,12 +219,12 @@ class CopyForm(forms.Form):
 
     @property
     def more_used(self) -> bool:
-        return self._used(*_MORE)
+        return self._used(*MORE)
 
     @property
     def advanced_used(self) -> bool:
         """Whether a folded field was filled in or has an error to show."""
-        names = ("shallow", "synchronous_writes", "target_zeroed", *_NUMBERS, *_LIMITS)
+        names = ("shallow", "synchronous_writes", "target_zeroed", *NUMBERS, *LIMITS)
         return self._used(*names)
 
     def _used(self, *names: str) -> bool:
@@ -419,7 +250,7 @@ class CopyForm(forms.Form):
 
     def home(self, field: str) -> str | None:
         """Return the field on the page that a finding's field means; None for none."""
-        if self.kind == "xml" and field in _DESTINATION_FIELDS:
+        if self.kind == "xml" and field in _IN_XML:
             return "xml"
         if field in ("destination", "path"):
             return KIND_FIELDS[self.kind][0]
@@ -428,6 +259,6 @@ class CopyForm(forms.Form):
 
 def _stamp(destination: Destination, options: CopyOptions) -> str:
     """Return one short text for one destination with the flags that bear on it."""
-    flags = {name: value for name, value in asdict(options).items() if name in _FLAGS}
+    flags = {name: value for name, value in asdict(options).items() if name in FLAGS}
     text = json.dumps([destination_to_json(destination), flags], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

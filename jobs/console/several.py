@@ -15,7 +15,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from jobs.actor import Actor
-from jobs.console.copy_form import FORMATS, CopyForm
+from jobs.console.copy_fields import FORMATS
+from jobs.console.copy_form import CopyForm
 from jobs.console.fields import SizeField
 from jobs.console.forms import prepare
 from jobs.console.pools import ShownPool

@@ -14,7 +14,8 @@ from typing import Any
 from jobs import actions, checks
 from jobs.actor import Actor
 from jobs.checks import Checked
-from jobs.console.copy_form import FORMATS, CopyForm
+from jobs.console.copy_fields import FORMATS
+from jobs.console.copy_form import CopyForm
 from jobs.preflight import Finding, Level, preflight
 from jobs.said import say, say_many
 

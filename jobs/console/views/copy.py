@@ -13,7 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from jobs import actions
 from jobs.actor import from_request
 from jobs.console import fleet
-from jobs.console.copy_form import FORMATS, CopyForm
+from jobs.console.copy_fields import FORMATS
+from jobs.console.copy_form import CopyForm
 from jobs.console.page import Request, needs, wants, wants_fragment
 from jobs.console.pools import show_pools
 from jobs.console.preview import lacking, preview_of
