@@ -57,8 +57,6 @@ EVIDENCE = (
     *("state", "transient_job", "seen_at", "ending_at"),
     *("end_accepted", "last_event", "frozen_at", "consistency"),
 )
-# States in which a copy has a bandwidth that can be changed.
-LIMITABLE = frozenset({State.COPYING, State.MIRRORING})
 THAW_RETRY_SECONDS = 10.0
 NOT_GUEST_CONSISTENT = (
     "It is crash-consistent, as after a power cut: nothing shows that the guest's file "

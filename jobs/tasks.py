@@ -155,12 +155,6 @@ def observe_domain(
 
 
 @shared_task
-def observe_job(job_pk: int) -> None:
-    """Settle one job."""
-    calls.look_again(job_pk)
-
-
-@shared_task
 def start_job(job_pk: int) -> None:
     """Start a queued job."""
     calls.start(job_pk)

@@ -39,14 +39,7 @@ def _host_act(
     permission: str,
     send: Callable[[Host, Actor], None],
 ) -> None:
-    if not actor.may(permission):
-        refuse(
-            actor,
-            action,
-            host,
-            Denied(say("Your role does not allow: %(action)s.", action=action)),
-            "",
-        )
+    _must_be_allowed(actor, permission, action, host)
     if not host.enabled:
         refuse(
             actor,
@@ -60,6 +53,12 @@ def _host_act(
         send(host, actor)
 
 
+def _must_be_allowed(actor: Actor, permission: str, action: str, host: Host) -> None:
+    if not actor.may(permission):
+        denied = Denied(say("Your role does not allow: %(action)s.", action=action))
+        refuse(actor, action, host, denied, "")
+
+
 def save_host(host: Host, actor: Actor, reason: str = "") -> None:
     """Add or change a host, then ask for its inventory.
 
@@ -68,14 +67,7 @@ def save_host(host: Host, actor: Actor, reason: str = "") -> None:
     adding = host.pk is None
     permission = "jobs.add_host" if adding else "jobs.change_host"
     action = "add host" if adding else "change host"
-    if not actor.may(permission):
-        refuse(
-            actor,
-            action,
-            host,
-            Denied(say("Your role does not allow: %(action)s.", action=action)),
-            "",
-        )
+    _must_be_allowed(actor, permission, action, host)
     host.full_clean()
     with transaction.atomic():
         intent = _changes(host)
