@@ -127,9 +127,7 @@ def show_pools(
     promised: dict[int, list[Promise]] = {}
     for promise in promises(CopyJob.objects.active().filter(going)):
         promised.setdefault(promise.job.host_id, []).append(promise)
-    left = (
-        _leftovers(near & _begins("location", folders), around) if leftovers else {}
-    )
+    left = _leftovers(near & _begins("location", folders), around) if leftovers else {}
     return [_shown(pool, around, promised, left) for pool in rows]
 
 
