@@ -92,7 +92,7 @@ class HostAdmin(AuditedAdmin):
         account = f"{host.user}@" if host.user else ""
         return host.socket or f"{account}{host.host_name}{port}" or host.mode
 
-    @admin.display(boolean=True)
+    @admin.display(description=_("answers"), boolean=True)
     def answers(self, host: Host) -> bool | None:
         return host.reachable
 

@@ -36,11 +36,11 @@ class ReadOnlyInline(admin.TabularInline[Any, Any]):
 class GoneFilter(admin.SimpleListFilter):
     """Leaves out what the host no longer has, unless asked for."""
 
-    title = "presence"
+    title = _("presence")
     parameter_name = "gone"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("no", "present"), ("yes", "gone")]
+        return [("no", _("present")), ("yes", _("gone"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Any]

@@ -51,15 +51,15 @@ WITHDRAW = Act(
 class StateFilter(admin.SimpleListFilter):
     """Where a leftover stands in its removal."""
 
-    title = "state"
+    title = _("state")
     parameter_name = "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("there", "there"),
+            ("there", _("there")),
             ("asked", _("to be removed")),
             ("refused", _("removal refused")),
-            ("removed", "removed"),
+            ("removed", _("removed")),
         ]
 
     def queryset(

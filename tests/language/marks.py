@@ -142,11 +142,10 @@ def unmarked(
     reader.close()
     assert not reader.depth, "a mark is not closed"
     longest_first = sorted(known, key=len, reverse=True)
+    whole = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
     found = []
     for where, text in reader.outside:
-        rest = text
-        for word in longest_first:
-            rest = rest.replace(word, " ")
+        rest = whole.sub(" ", text) if longest_first else text
         if _LETTERS.search(rest):
             found.append(f"{where}: {' '.join(text.split())}")
     return found
