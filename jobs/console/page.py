@@ -78,6 +78,7 @@ def wants_fragment(request: Request) -> bool:
 def back(request: Request, otherwise: str = "overview") -> str:
     """Return the page that a form came from (`next`), if it is one of ours."""
     address = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(address, {request.get_host()}):
+    here, secure = {request.get_host()}, request.is_secure()
+    if url_has_allowed_host_and_scheme(address, here, require_https=secure):
         return address
     return resolve_url(otherwise)

@@ -215,6 +215,18 @@ def test_a_click_on_the_appearance_is_kept_for_the_person_too(olga: User) -> Non
     assert Preferences.objects.get().toasts, "the rest stays as usual"
 
 
+def test_a_click_leads_back_to_a_page_of_ours_as_safe_as_it_was(olga: User) -> None:
+    client, address = signed_in(olga), reverse("preferences")
+    for back, whither in (
+        ("https://testserver/jobs/", "https://testserver/jobs/"),
+        ("http://testserver/jobs/", "/"),
+        ("//elsewhere.example/", "/"),
+        ("javascript:alert(1)", "/"),
+    ):
+        post = {"appearance": "dark", "next": back}
+        assert client.post(address, post, secure=True)["Location"] == whither
+
+
 def test_choices_take_one_query(olga: User) -> None:
     client = signed_in(olga)
     before = queries_of(client, reverse("hosts"))
