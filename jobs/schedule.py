@@ -41,8 +41,11 @@ def take_up(job: CopyJob) -> bool:
     )
     if late > LATE:
         lateness = rough_text(late.total_seconds())
-        nobody = say("Nobody was at work then: it is %(late)s late.", late=lateness)
-        message = joined(message, nobody)
+        # No worker was there, or the host was disabled.
+        told = say(
+            "Nobody looked at the host then: it is %(late)s late.", late=lateness
+        )
+        message = joined(message, told)
     return move(
         job,
         State.QUEUED,

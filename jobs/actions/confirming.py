@@ -5,7 +5,8 @@ job that they act on, and are not asked.
 
 For one job or leftover on a host that is marked as production it is the domain's name,
 for many jobs of one domain too; for many of several domains a sentence with their
-number. Nothing is typed before an act that reaches no host.
+number. Nothing is typed before one start, since it takes nothing away, nor before an
+act that reaches no host.
 """
 
 from __future__ import annotations
