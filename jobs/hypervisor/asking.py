@@ -35,8 +35,14 @@ STEP_SECONDS = 0.05
 MOST_SECONDS = 0.8
 # Questions that may be left behind on one host for a guest to be asked of whom there is
 # no, some, or grave doubt. What is left of 20 is for everybody else.
-MOST_OPEN = {Doubt.NONE: 16, Doubt.SOME: 14, Doubt.GRAVE: 10}
-# How far apart processor time is read, and how long that may take.
+MOST_OPEN = {Doubt.NONE: 16, Doubt.SOME: 16, Doubt.GRAVE: 10}
+# While only so few more may be, whoever is asked must have shown life a moment ago:
+# guests may stop one after the other, too.
+FEW = 4
+# How often processor time is read after a surprise, and in a round while few may be
+# asked; how far apart, and how long that may take.
+LOOKS = 2
+LOOKS_WHILE_FEW = 4
 LOOK_SECONDS = 0.25
 # Somebody else's question that waits for longer is not waited for beside them.
 OCCUPIED_SECONDS = 1.0
@@ -94,11 +100,14 @@ class Round:
         self._began = time.monotonic()
         self._link = link
         self._looked = 0.0
-        self._surprised = False
+        self._looks_due = 0
         self._silent: list[_Lane] = []
 
     def answers(self) -> dict[str, Answer]:
         """What was answered, by guest and disk. Raises HostUnreachable."""
+        if room_for(Doubt.NONE, self._link, self.belief) <= FEW:
+            self.belief.doubt_all()
+            self._looks_due = LOOKS_WHILE_FEW
         self._look([uuid for uuid in self.left if self.belief.needs_a_look(uuid)])
         while self.left and time.monotonic() < self.deadline:
             if not self._go_on():
@@ -109,7 +118,7 @@ class Round:
     def _go_on(self) -> bool:
         """Ask those who are the least in doubt. False: nobody may be asked."""
         for doubt in Doubt:
-            if doubt == Doubt.GRAVE and self._somebody_lives():
+            if doubt == Doubt.GRAVE and self._look_again():
                 return True
             uuids = self.belief.in_turn(self.left, doubt)
             room = room_for(doubt, self._link, self.belief)
@@ -147,7 +156,7 @@ class Round:
         self.deadline = min(self.deadline, self._began + MOST_SECONDS)
         leave_behind((self._link.uri, lane.uuid), lane.ended)
         if self.belief.note_silence(lane.uuid, lane.began):
-            self._surprised = True
+            self._looks_due = LOOKS
 
     def _wait_for_the_late(self) -> None:
         if self._silent:
@@ -156,21 +165,17 @@ class Round:
 
     # -- looking, without asking QEMU ------------------------------------------------
 
-    def _somebody_lives(self) -> bool:
-        """Whether one of those in grave doubt shows that it lives.
-
-        Two looks tell it; one, if they were looked at since the last surprise.
-        """
+    def _look_again(self) -> bool:
+        """Look at those in grave doubt. False: that can help no more in this round."""
         doubted = self.belief.in_turn(self.left, Doubt.GRAVE)
         room = room_for(Doubt.GRAVE, self._link, self.belief)
-        looks = 2 if self._surprised else int(room > 0)
-        self._surprised = False
-        if not doubted or not looks:
+        if not doubted or (room <= 0 and not self._looks_due):
             return False
-        for _ in range(looks):
-            time.sleep(max(0.0, self._looked + LOOK_SECONDS - time.monotonic()))
-            self._look(doubted)
-        return len(self.belief.in_turn(self.left, Doubt.GRAVE)) < len(doubted)
+        self._looks_due = max(0, self._looks_due - 1)
+        time.sleep(max(0.0, self._looked + LOOK_SECONDS - time.monotonic()))
+        self._look(doubted)
+        still = len(self.belief.in_turn(self.left, Doubt.GRAVE))
+        return self._looks_due > 0 or still < len(doubted)
 
     def _look(self, uuids: Collection[str]) -> None:
         """See who takes processor time, and for whom somebody else waits already."""

@@ -52,6 +52,7 @@ class Belief:
         self._surprises: dict[str, float] = {}
         # For whom somebody else waits, and when that was seen.
         self._occupied: dict[str, float] = {}
+        self._all_since = 0.0
         # The last surprise but one: one guest that hangs makes nobody else doubtful.
         self._since = 0.0
 
@@ -87,6 +88,12 @@ class Belief:
                 self._surprises[uuid] = since
                 self._reckon()
 
+    def doubt_all(self) -> None:
+        """Until silence is forgotten the next time."""
+        with self._lock:
+            self._all_since = time.monotonic()
+            self._reckon()
+
     def forget_silence(self, waits_for: Callable[[str], bool]) -> None:
         """Of guests for whom nobody waits any more."""
         seen = time.monotonic() - JUST_NOW_SECONDS
@@ -97,10 +104,12 @@ class Belief:
                 for uuid, moment in self._surprises.items()
                 if uuid in self._occupied or waits_for(uuid)
             }
+            self._all_since = 0.0
             self._reckon()
 
     def _reckon(self) -> None:
-        self._since = sorted([0.0, 0.0, *self._surprises.values()])[-2]
+        newest = sorted([0.0, 0.0, *self._surprises.values()])
+        self._since = max(newest[-2], self._all_since)
 
     @property
     def occupied(self) -> Collection[str]:

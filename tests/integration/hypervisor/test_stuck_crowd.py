@@ -28,11 +28,11 @@ FROZEN_SECONDS = 8.0
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateHost]:
-    """A host with many guests, each with a mirror; those that stay healthy run."""
+    """A host with many guests that run, each with a mirror."""
     directory: Path = tmp_path_factory.mktemp("rowan")
     with PrivateHost(directory, "rowan", configuration=recording(directory)) as host:
         start_crowd(host, STUCK + HEALTHY)
-        for name in names_on(host)[STUCK:]:
+        for name in names_on(host):
             host.virsh("resume", name)
         yield host
 
@@ -42,11 +42,14 @@ def names_on(host: PrivateHost) -> list[str]:
 
 
 @contextmanager
-def frozen(host: PrivateHost, names: Collection[str]) -> Iterator[None]:
-    """Stopped in one instant, as far as one process can."""
-    for name in names:
-        host.kill_guest(name, signal.SIGSTOP)
+def frozen(
+    host: PrivateHost, names: Collection[str], apart: float = 0.0
+) -> Iterator[None]:
+    """Stopped so many seconds apart; in one instant, as far as one process can."""
     try:
+        for name in names:
+            host.kill_guest(name, signal.SIGSTOP)
+            time.sleep(apart)
         yield
     finally:
         for name in names:
@@ -82,6 +85,21 @@ def test_stuck_guests_hide_no_other(crowd: PrivateHost, number: int) -> None:
         assert oldest < PERIOD + DELAY_SECONDS
         assert set(waiting.values()) <= {1}, waiting
         assert len(waiting) <= MOST_OPEN[Doubt.GRAVE]
+        tracker.until_told(names)
+
+
+def test_one_after_the_other(crowd: PrivateHost) -> None:
+    """As when their storage fails: each answered not long before it stops."""
+    names = names_on(crowd)
+    healthy = names[STUCK:]
+    with Tracker(crowd) as tracker:
+        tracker.until_told(names)
+        since = time.monotonic()
+        with frozen(crowd, names[:STUCK], apart=0.9):
+            others_are_answered(crowd, FROZEN_SECONDS)
+            oldest = tracker.oldest(healthy, since)
+        print(f"{STUCK} stuck one after the other: numbers {oldest:.1f} s old")
+        assert oldest < PERIOD + DELAY_SECONDS
         tracker.until_told(names)
 
 

@@ -12,7 +12,7 @@ import libvirt
 import pytest
 
 from jobs.hypervisor import HostUnreachable, Progress
-from jobs.hypervisor.asking import MOST_OPEN, Answer, Round, may_be_asked
+from jobs.hypervisor.asking import FEW, MOST_OPEN, Answer, Round, may_be_asked
 from jobs.hypervisor.belief import Doubt, belief_of
 from jobs.hypervisor.deadline import left_behind
 from jobs.hypervisor.link import Link
@@ -141,6 +141,19 @@ def test_twenty_are_stuck_and_the_others_take_processor_time(daemon: Daemon) -> 
     told = set(daemon.answers()) | set(daemon.answers())
     assert told == daemon.busy
     assert set(daemon.answers()) == daemon.busy, "once is enough"
+
+
+def test_when_few_more_may_be_asked_life_is_shown_first(daemon: Daemon) -> None:
+    daemon.answers()
+    daemon.waiting = set(daemon.uuids[: MOST_OPEN[Doubt.NONE] - FEW])
+    daemon.stuck = set(daemon.uuids[:20])
+    daemon.busy = set(daemon.uuids[20:])
+    belief = belief_of(daemon.uri)
+    for uuid in daemon.waiting:
+        belief.note_occupied(uuid, time.monotonic())
+    daemon.asked.clear()
+    assert set(daemon.answers()) == daemon.busy
+    assert set(daemon.asked) == daemon.busy
 
 
 def test_what_somebody_else_waits_for_is_not_asked(daemon: Daemon) -> None:
