@@ -16,6 +16,9 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from jobs.actor import CHANNELS
+from jobs.audit.log import ACTIONS
+from jobs.hypervisor.destination import KINDS
 from jobs.models import Disk, StoragePool
 from tests.conftest import signed_in
 from tests.language.marks import marking, unmarked
@@ -25,10 +28,12 @@ from tests.language.world import World, furnish
 pytestmark = pytest.mark.usefixtures("redis")
 
 MODELS: list[type[Model]] = list(admin.site._registry)
-# What filters offer because it is in the database, and what Django itself leaves so.
+# What filters offer as it is recorded, roles, and what Django itself leaves so.
 VALUES = {
-    *("viewer", "operator", "administrator", "file", "network", "console", "system"),
-    *("speed", "sign in", "True", "False", "None", "Search"),
+    *CHANNELS,
+    *ACTIONS,
+    *KINDS,
+    *("viewer", "operator", "administrator", "True", "False", "None", "Search"),
 }
 ROWS = ("tbody.tr.td: ", "tbody.tr.th: ")
 
