@@ -49,7 +49,7 @@ def main() -> int:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--copies", type=int, default=12)
+    parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--streams", type=int, default=50)
     given = parser.parse_args()
     memory = Path("/dev/shm")
@@ -61,22 +61,25 @@ def main() -> int:
         sessions = open_sessions(stack, given.streams + 1)
         streams = Streams(stack.port, sessions[1:])
         streams.wait_until_open()
+        guest, samples = start_guest(host, stack), Samples()
+        console = Console(stack)
         with chromium(stack.url, sessions[0]) as browser:
-            lists = Watcher(browser.new_page(), "/jobs/")
-            samples = Samples()
-            guest = start_guest(host, stack)
-            console = Console(stack)
             for number in range(given.copies):
+                # One page is looked at; another tab would be hidden and ask nothing.
+                watched = Watcher(browser.new_page(), "/jobs/")
                 job = copy(console, guest, database, number)
-                own = Watcher(browser.new_page(), f"/jobs/{job}/")
+                if number % 2:
+                    watched.open(f"/jobs/{job}/")
                 time.sleep(1)
                 pivot(console, database, job)
                 time.sleep(1)
                 changes = committed(database, job)
-                samples.listed += delays(changes, lists.seen(), job)
-                # Its page was opened when the copy had become a mirror.
-                samples.own_page += delays(changes[-1:], own.seen(), job)
-                own.page.close()
+                if number % 2:
+                    # Its page was opened when the copy had become a mirror.
+                    samples.own_page += delays(changes[-1:], watched.seen(), job)
+                else:
+                    samples.listed += delays(changes, watched.seen(), job)
+                watched.page.close()
                 samples.bare += [publish(console, streams) for _ in range(4)]
         return told(samples, streams)
 

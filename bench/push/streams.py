@@ -38,8 +38,9 @@ class Streams:
             b"Accept: text/event-stream\r\nCookie: sessionid=%s\r\n\r\n"
             % session.encode()
         )
-        if b" 200 " not in await reader.readline():
-            raise RuntimeError("a stream was refused")
+        answer = await reader.readline()
+        if b" 200 " not in answer:
+            raise RuntimeError(f"a stream was refused: {answer.decode().strip()}")
         self.open += 1
         while line := await reader.readline():
             if listens and line.startswith(b"data:"):

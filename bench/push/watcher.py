@@ -48,6 +48,10 @@ class Watcher:
 
     def __init__(self, page: Page, path: str) -> None:
         self.page = page
+        self.open(path)
+
+    def open(self, path: str) -> None:
+        """Look at that page from now on."""
         self.page.goto(path)
         self.page.locator('#live-state[data-state="live"]').wait_for()
         self.page.evaluate(_NOTE)

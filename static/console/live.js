@@ -24,6 +24,8 @@
   let heard = Date.now(); // the last word from the server, by stream or by answer
   let polling = null;
   let retrying = null;
+  const due = new Set(); // regions that are about to be fetched
+  const hurried = new WeakSet(); // regions whose request took the place of another
 
   const regions = () => [...document.querySelectorAll("[data-live]")];
   const topicsOf = (region) => region.dataset.live.split(" ").filter(Boolean);
@@ -34,8 +36,26 @@
       if (document.hidden && region.matches("form")) continue;
       if (topic && !topicsOf(region).includes(topic)) continue;
       if (key && !region.querySelector(`[data-key="${CSS.escape(key)}"]`)) continue;
-      htmx.trigger(region, "live");
+      if (!due.size) window.setTimeout(fetchDue); // one change may come by two topics
+      due.add(region);
     }
+  }
+
+  function fetchDue() {
+    for (const region of due) fetchNow(region);
+    due.clear();
+  }
+
+  // A request that began before the change may bring the page of before it. So another
+  // takes its place at once; but only one, or a page would never come where changes come
+  // faster than pages do. The next one waits for its turn (hx-sync).
+  function fetchNow(region) {
+    const underWay = region.matches(".htmx-request") && !region.matches("form");
+    const hurries = underWay && !hurried.has(region);
+    htmx.trigger(region, "live");
+    if (hurries) htmx.trigger(region, "htmx:abort");
+    if (hurries) hurried.add(region);
+    else if (!underWay) hurried.delete(region);
   }
 
   function askAgain() {
