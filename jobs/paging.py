@@ -36,6 +36,9 @@ class Pages(BoundedPaginator):
 
     def __init__(self, rows: Any, counted: int | None = None) -> None:
         super().__init__(rows, PER_PAGE)
-        if counted is not None and not isinstance(counted, AtLeast):
-            # A cached property is set like any attribute.
+        # A cached property is set like any attribute.
+        if isinstance(counted, AtLeast):
+            if counted >= MOST_LISTED:
+                self.count = AtLeast(MOST_LISTED)
+        elif counted is not None:
             self.count = counted

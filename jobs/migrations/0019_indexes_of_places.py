@@ -29,4 +29,8 @@ class Migration(migrations.Migration):
             model_name='copyjob',
             index=models.Index(condition=models.Q(('state__in', ['cancelling', 'copying', 'finishing', 'mirroring', 'pivoting', 'queued', 'requested', 'starting'])), fields=['id'], name='active_jobs'),
         ),
+        migrations.AddIndex(
+            model_name='domain',
+            index=models.Index(condition=models.Q(('gone_at', None)), fields=['host', 'libvirt_id'], name='domains_there_by_host'),
+        ),
     ]

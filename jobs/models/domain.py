@@ -35,7 +35,15 @@ class Domain(models.Model):
             models.UniqueConstraint(fields=["host", "uuid"], name="one_domain_per_uuid")
         ]
         # Search by a part of the name, in the list and in the new-copy page.
-        indexes: ClassVar = [models.Index(fields=["name"], name="domain_by_name")]
+        indexes: ClassVar = [
+            models.Index(fields=["name"], name="domain_by_name"),
+            # How many domains each host has, and how many of them run.
+            models.Index(
+                fields=["host", "libvirt_id"],
+                condition=models.Q(gone_at=None),
+                name="domains_there_by_host",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} on {self.host}"
@@ -136,7 +144,7 @@ def using(locations: Collection[str]) -> models.QuerySet[Disk]:
     named = lying_at(disks, "source", locations).values("pk")
     others = (
         lying_at(disks, "persistent_source", locations).values("pk"),
-        disks.exclude(mirror="").filter(mirror__in=set(locations)).values("pk"),
+        lying_at(disks, "mirror", locations).values("pk"),
         links.values("disk"),
     )
     found = Disk.objects.filter(pk__in=named.union(*others))

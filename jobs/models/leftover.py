@@ -29,10 +29,12 @@ class LeftoverQuerySet(models.QuerySet["Leftover"]):
 
         Two searches, since an index serves only one table.
         """
-        by_place = mentioning(Leftover.objects.order_by(), text).values("pk")
+        rows = self.order_by()
         named = CopyJob.objects.order_by().filter(domain_name__icontains=text)
-        by_name = Leftover.objects.order_by().filter(job__in=named).values("pk")
-        return self.filter(pk__in=by_place.union(by_name))
+        by_place = mentioning(rows, text).values("pk")
+        return self.filter(
+            pk__in=by_place.union(rows.filter(job__in=named).values("pk"))
+        )
 
 
 class Leftover(models.Model):

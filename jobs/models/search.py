@@ -42,7 +42,7 @@ ALONE: dict[str, tuple[str, ...]] = {
 # Columns with places that are looked for. An index has no room for the longest of them:
 # it knows how they begin.
 PLACES: dict[str, tuple[str, ...]] = {
-    "Disk": ("source", "persistent_source"),
+    "Disk": ("source", "persistent_source", "mirror"),
     "ChainLink": ("location",),
     "Leftover": ("location",),
 }

@@ -22,7 +22,7 @@ from jobs.console.ledger import LeftoverFilter, show_leftovers, total_of
 from jobs.console.page import Request, needs, show, wants_fragment
 from jobs.console.views.verbs import MOST_REASON
 from jobs.models import Host, Leftover
-from jobs.paging import MOST_LISTED, Pages
+from jobs.paging import MOST_LISTED, AtLeast, Pages
 from jobs.said import localized, say
 
 
@@ -33,8 +33,9 @@ def leftovers(request: Request) -> HttpResponse:
     form = LeftoverFilter(request.GET)
     found = form.leftovers()
     total = total_of(found)
-    counted = total.count if total.count <= MOST_LISTED else None
-    page = Pages(found, counted).get_page(request.GET.get("page"))
+    more = total.count > MOST_LISTED
+    pages = Pages(found, AtLeast(total.count) if more else total.count)
+    page = pages.get_page(request.GET.get("page"))
     context = {
         "form": form,
         "kinds": Leftover.Kind.choices,

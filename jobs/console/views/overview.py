@@ -29,13 +29,13 @@ from jobs.said import say
 from jobs.strangers import foreign_copies
 
 # The most rows of each kind; the jobs page has the rest.
-MOST_JOBS = 12
-MOST_SCHEDULED = 8
-MOST_ENDED = 8
-MOST_FAILED = 8
-MOST_STUCK = 8
-MOST_STRANGERS = 8
-MOST_HOSTS = 8
+MOST_JOBS = 10
+MOST_SCHEDULED = 6
+MOST_ENDED = 6
+MOST_FAILED = 6
+MOST_STUCK = 6
+MOST_STRANGERS = 6
+MOST_HOSTS = 6
 
 # How long a failure is news.
 FAILURE_IS_NEWS = timedelta(days=1)
