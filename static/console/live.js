@@ -137,6 +137,7 @@
 
   function visibilityChanged() {
     if (document.hidden) {
+      due.clear();
       close();
       poll(HIDDEN_POLL_MS);
     } else {
