@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs.admin.base import ReadOnlyAdmin
 from jobs.models import ChainLink, Disk, Domain, StoragePool
-from jobs.models.search import SEARCHED
+from jobs.models.search import SEARCHED, about, mentioning
 from jobs.said import say
 from jobs.units import bytes_text
 
@@ -81,6 +81,14 @@ class DiskAdmin(ReadOnlyAdmin):
     list_select_related = ["domain__host"]
     search_fields = SEARCHED["Disk"]
     inlines = [ChainInline]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search places, and the domains' names and UUIDs."""
+        text = search_term.strip()
+        domains = mentioning(Domain.objects.all(), text)
+        return about(queryset, text, domain=domains) if text else queryset, False
 
     @admin.display(description=_("capacity"), ordering="capacity")
     def size(self, disk: Disk) -> str:

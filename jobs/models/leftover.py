@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from django.db import models
 from django.utils import timezone
 
 from jobs.models.host import Host
 from jobs.models.job import CopyJob
-from jobs.models.search import mentioning
+from jobs.models.search import about
 from jobs.said import say
 
 
@@ -25,16 +25,9 @@ class LeftoverQuerySet(models.QuerySet["Leftover"]):
         return self.there().exclude(removal_asked_at=None)
 
     def about(self, text: str) -> LeftoverQuerySet:
-        """Return those with `text` in their place or their domain's name.
-
-        Two searches, since an index serves only one table.
-        """
-        rows = self.order_by()
-        named = CopyJob.objects.order_by().filter(domain_name__icontains=text)
-        by_place = mentioning(rows, text).values("pk")
-        return self.filter(
-            pk__in=by_place.union(rows.filter(job__in=named).values("pk"))
-        )
+        """Return those with `text` in their place or their domain's name."""
+        named = CopyJob.objects.filter(domain_name__icontains=text)
+        return cast(LeftoverQuerySet, about(self, text, job=named))
 
 
 class Leftover(models.Model):

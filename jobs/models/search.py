@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 SEARCHED: dict[str, tuple[str, ...]] = {
     "CopyJob": (
         *("domain_name", "disk", "host_name", "source", "destination"),
-        "requested_by_name",
+        *("requested_by_name", "reason"),
     ),
     "AuditEntry": (
         *("object_text", "intent", "reason", "detail", "actor", "request_id"),
@@ -69,6 +69,21 @@ def mentioning(rows: QuerySet[Row], text: str, *others: Q) -> QuerySet[Row]:
     texts: Any = Texts(*SEARCHED[rows.model.__name__])
     wanted = reduce(or_, others, Q(texts__icontains=text))
     return cast("QuerySet[Row]", rows.alias(texts=texts).filter(wanted))
+
+
+def about(rows: QuerySet[Row], text: str, **owners: QuerySet[Any]) -> QuerySet[Row]:
+    """Keep the rows in which `text` stands, and those that belong to any of `owners`,
+    by the name of the relation.
+
+    One search after the other, since an index serves only one table.
+    """
+    plain = rows.order_by()
+    of_owners = (
+        plain.filter(**{f"{relation}__in": found.order_by().values("pk")}).values("pk")
+        for relation, found in owners.items()
+    )
+    found = mentioning(plain, text).values("pk").union(*of_owners)
+    return rows.filter(pk__in=found)
 
 
 def lying_at(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from jobs import audit
@@ -11,13 +12,19 @@ from jobs.actor import SYSTEM
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Host, Leftover
 from jobs.transition import tell
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, signed_in
 
 
 @pytest.fixture
 def sue(db: None) -> User:
     """The superuser."""
     return User.objects.create_superuser("sue", password=PASSWORD)
+
+
+@pytest.fixture
+def administration(ada: User) -> Client:
+    """The administrator's client."""
+    return signed_in(ada)
 
 
 @pytest.fixture

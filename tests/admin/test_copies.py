@@ -28,11 +28,6 @@ INTENDED = {
 
 
 @pytest.fixture
-def administration(ada: User) -> Client:
-    return signed_in(ada)
-
-
-@pytest.fixture
 def copying(job: CopyJob) -> CopyJob:
     """A second job, not ready yet."""
     other = CopyJob.objects.get(pk=job.pk)

@@ -15,11 +15,6 @@ from tests.conftest import signed_in
 ADD = "/admin/jobs/host/add/"
 
 
-@pytest.fixture
-def administration(ada: User) -> Client:
-    return signed_in(ada)
-
-
 def fields(where: Site, **others: object) -> dict[str, object]:
     return {
         **{"name": "elm", "site": where.pk, "enabled": "on", "transport": "tls"},

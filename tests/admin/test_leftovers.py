@@ -17,11 +17,6 @@ LIST = "/admin/jobs/leftover/"
 
 
 @pytest.fixture
-def administration(ada: User) -> Client:
-    return signed_in(ada)
-
-
-@pytest.fixture
 def used(leftover: Leftover, disk: Disk) -> Leftover:
     """A second leftover, which a domain uses again."""
     other = Leftover.objects.get(pk=leftover.pk)

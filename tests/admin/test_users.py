@@ -16,11 +16,6 @@ from tests.conftest import PASSWORD, signed_in
 NEW = "another horse battery"
 
 
-@pytest.fixture
-def administration(ada: User) -> Client:
-    return signed_in(ada)
-
-
 def page_of(user: User, page: str = "change") -> str:
     name = f"auth_user_{page}"
     return reverse(f"admin:{name}", args=[user.pk])

@@ -45,8 +45,8 @@ on_postgresql = pytest.mark.skipif(
 
 
 def test_any_of_the_texts_is_searched(disk: Disk) -> None:
-    job = add_job(disk, destination="/srv/Fast/x.qcow2")
-    for text in ("eb", "WEB", "vda", "alder", "images/web", "fast/x", "olga"):
+    job = add_job(disk, destination="/srv/Fast/x.qcow2", reason="CHG-1234")
+    for text in ("eb", "WEB", "vda", "alder", "images/web", "fast/x", "olga", "g-12"):
         assert list(mentioning(CopyJob.objects.all(), text)) == [job], text
     assert not mentioning(CopyJob.objects.all(), "olgaweb").exists()
     assert not mentioning(CopyJob.objects.all(), "100%").exists()
