@@ -26,24 +26,25 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
     Each has `active_job`, the number of the job of ours on the same disk, or None.
     `among`: only these disks.
     """
+    shown = Disk.objects.filter(among, gone_at=None).exclude(mirror="").order_by()
+    mirrors = list(shown.values_list("pk", "domain", "target", "mirror"))
+    ours = set(CopyJob.objects.active().values_list("domain", "disk", "destination"))
+    # Nearly all that show one are ours. To set them against each other is more work for
+    # a database than to tell both.
+    others = [pk for pk, *what in mirrors if tuple(what) not in ours]
     same_disk = CopyJob.objects.filter(
         host=OuterRef("domain__host"),
         domain_uuid=OuterRef("domain__uuid"),
         disk=OuterRef("target"),
     )
-    ours = same_disk.filter(destination=OuterRef("mirror"))
-    just_ended = ours.filter(state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at"))
-    found = (
-        Disk.objects.filter(among, gone_at=None, domain__gone_at=None)
-        .exclude(mirror="")
-        .exclude(Exists(ours.active()))
-        .exclude(Exists(just_ended))
+    just_ended = same_disk.filter(
+        destination=OuterRef("mirror"),
+        state__in=ENDED,
+        ended_at__gte=OuterRef("domain__seen_at"),
     )
-    # There are few. Asked for the first of them in this order, PostgreSQL would go
-    # through all disks of one host after the other.
-    numbers = list(found.order_by().values_list("pk", flat=True))
     return (
-        Disk.objects.filter(pk__in=numbers)
+        Disk.objects.filter(pk__in=others, domain__gone_at=None)
+        .exclude(Exists(just_ended))
         .annotate(active_job=Subquery(same_disk.active().values("pk")[:1]))
         .select_related("domain__host")
         .order_by("domain__host__name", "domain__name", "target")
