@@ -224,4 +224,4 @@ class TestDomain:
             ChainLink.objects.create(disk=more, depth=1, location="/b", kind="file")
             add_job(more)
             add_job(more, State.COPIED)
-        assert queries_of(client, address) == one <= 14
+        assert queries_of(client, address) == one <= 15
