@@ -125,10 +125,25 @@ def test_nonsense_in_the_address_is_no_error(
     assert signed_in(victor).get(reverse("audit"), query).status_code == 200
 
 
-def test_pages_through_everything_and_back(victor: User) -> None:
-    entries = append(2 * PER_PAGE + 20)[::-1]
+@pytest.mark.parametrize("by_time", [False, True], ids=["by id", "by time"])
+def test_pages_through_everything_and_back(
+    by_time: bool, victor: User, time_machine: Any
+) -> None:
+    today, entries = timezone.localtime().replace(hour=12), []
+    for number in range(2 * PER_PAGE + 20):
+        # The clock is set back once, and stands still now and then.
+        seconds = number // 3 - 20 * (number > 70)
+        time_machine.move_to(today + timedelta(seconds=seconds), tick=False)
+        entries += append(1)
+    entries.reverse()
+    time_machine.move_to(today, tick=True)
     client = signed_in(victor)
     query: dict[str, Any] = {"action": "sync"}
+    if by_time:
+        ids = [entry.pk for entry in entries]
+        entries.sort(key=lambda entry: (entry.time, entry.pk), reverse=True)
+        assert ids != [entry.pk for entry in entries]
+        query["since"] = f"{today:%F}"
     first = client.get(reverse("audit"), query).context
     assert first["newer"] is None
     second = client.get(reverse("audit"), {**query, "before": first["older"]}).context

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.humanize.templatetags.humanize import intcomma
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -45,7 +45,7 @@ def audit(request: Request) -> HttpResponse:
     """List the entries, newest first; the filters and the place are in the address."""
     wanted, complaints = _wanted(request)
     found = AuditEntry.objects.none() if complaints else _matching(wanted)
-    entries, older, newer = _around(found, request)
+    entries, older, newer = _around(found, request, any(wanted[name] for name in DATES))
     links = _links(entries)
     return show(
         request,
@@ -155,26 +155,45 @@ def _matching(wanted: dict[str, str]) -> QuerySet[AuditEntry]:
 
 
 def _around(
-    found: QuerySet[AuditEntry], request: Request
+    found: QuerySet[AuditEntry], request: Request, by_time: bool
 ) -> tuple[list[AuditEntry], int | None, int | None]:
     """Return a page of entries and where the older and the newer ones begin.
 
     By id, so that the page after a million entries is as quick as the first, and
-    entries that arrive meanwhile move nothing.
+    entries that arrive meanwhile move nothing. `by_time`: by time first, as the index
+    has them by which a night of long ago is found; they differ where a clock was set
+    back.
     """
     after, before = _number(request, "after"), _number(request, "before")
+    order = ("time", "id") if by_time else ("id",)
     if after is not None:
-        page = list(found.filter(id__gt=after).order_by("id")[: PER_PAGE + 1])
+        rows = _beyond(found, after, "gt", by_time).order_by(*order)
+        page = list(rows[: PER_PAGE + 1])
         more_newer, more_older = len(page) > PER_PAGE, True
         page = page[:PER_PAGE][::-1]
     else:
-        earlier = found.filter(id__lt=before) if before is not None else found
-        page = list(earlier.order_by("-id")[: PER_PAGE + 1])
+        if before is not None:
+            found = _beyond(found, before, "lt", by_time)
+        page = list(found.order_by(*order).reverse()[: PER_PAGE + 1])
         more_newer, more_older = before is not None, len(page) > PER_PAGE
         page = page[:PER_PAGE]
     older = page[-1].pk if page and more_older else None
     newer = page[0].pk if page and more_newer else None
     return page, older, newer
+
+
+def _beyond(
+    found: QuerySet[AuditEntry], edge: int, side: str, by_time: bool
+) -> QuerySet[AuditEntry]:
+    """Keep the entries before ("lt") or after ("gt") the one with the id `edge`."""
+    past = Q(**{f"id__{side}": edge})
+    if not by_time:
+        return found.filter(past)
+    at = AuditEntry.objects.filter(pk=edge).values_list("time", flat=True).first()
+    if at is not None:
+        # What the index is asked for, and what is exact.
+        past = Q(**{f"time__{side}e": at}) & (Q(**{f"time__{side}": at}) | past)
+    return found.filter(past)
 
 
 def _number(request: Request, name: str) -> int | None:
