@@ -43,6 +43,7 @@ def note(
             defaults={
                 "host_id": job.host_id,
                 "host_name": job.host_name,
+                "domain_name": job.domain_name,
                 "kind": left.kind,
                 "storage_kind": left.storage_kind,
                 "ours": left.ours,

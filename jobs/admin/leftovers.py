@@ -114,14 +114,6 @@ class LeftoverAdmin(ConfirmingAdmin):
     ]
     readonly_fields = ["size", "users"]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Search as the ledger's page does."""
-        text = search_term.strip()
-        found: Any = queryset
-        return found.about(text) if text else found, False
-
     @admin.display(description=_("size"), ordering="bytes")
     def size(self, leftover: Leftover) -> str:
         return bytes_text(leftover.bytes)

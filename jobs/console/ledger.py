@@ -14,6 +14,7 @@ from jobs.actions import withdrawal_why_not
 from jobs.console.selects import HostSelect
 from jobs.leftovers import proofs, uses_of
 from jobs.models import CopyJob, Host, Leftover
+from jobs.models.search import mentioning
 from jobs.said import say
 
 _THERE = Q(removed_at=None)
@@ -47,13 +48,13 @@ class LeftoverFilter(forms.Form):
         if not self.is_valid():
             return Leftover.objects.none()
         wanted = self.cleaned_data
-        found = Leftover.objects.filter(GROUPS[wanted["state"]][1])
+        found: QuerySet[Leftover] = Leftover.objects.filter(GROUPS[wanted["state"]][1])
         if wanted["host"]:
             found = found.filter(host=wanted["host"])
         if wanted["kind"]:
             found = found.filter(kind=wanted["kind"])
         if wanted["q"]:
-            found = found.about(wanted["q"])
+            found = mentioning(found, wanted["q"])
         return found.select_related("host", "job")
 
     @property

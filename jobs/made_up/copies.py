@@ -333,6 +333,7 @@ def leftover_rows(copies: list[Told], now: datetime) -> Iterator[Row]:
             "host_id": told.host["id"],
             "job_id": told.pk,
             "host_name": told.host["name"],
+            "domain_name": told.domain["name"],
             "kind": kind,
             # Each pivot leaves another file, although the disk here has one name.
             "location": f"{where}.{told.pk}" if pivoted else where,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
 
 from jobs.models.host import Host
 from jobs.models.job import CopyJob
-from jobs.models.search import about
 from jobs.said import say
 
 
@@ -23,11 +22,6 @@ class LeftoverQuerySet(models.QuerySet["Leftover"]):
     def to_remove(self) -> LeftoverQuerySet:
         """Return what somebody asked to be removed."""
         return self.there().exclude(removal_asked_at=None)
-
-    def about(self, text: str) -> LeftoverQuerySet:
-        """Return those with `text` in their place or their domain's name."""
-        named = CopyJob.objects.filter(domain_name__icontains=text)
-        return cast(LeftoverQuerySet, about(self, text, job=named))
 
 
 class Leftover(models.Model):
@@ -49,6 +43,7 @@ class Leftover(models.Model):
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leftovers")
     job = models.ForeignKey(CopyJob, on_delete=models.PROTECT, related_name="leftovers")
     host_name = models.CharField(max_length=63)
+    domain_name = models.CharField(max_length=255)
     kind = models.CharField(max_length=8, choices=Kind)
     location = models.TextField()
     storage_kind = models.CharField(max_length=16)

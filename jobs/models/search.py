@@ -33,7 +33,7 @@ SEARCHED: dict[str, tuple[str, ...]] = {
     ),
     "Domain": ("name", "uuid"),
     "Disk": ("source",),
-    "Leftover": ("location",),
+    "Leftover": ("location", "domain_name"),
 }
 # Of these, columns that are searched by themselves too.
 ALONE: dict[str, tuple[str, ...]] = {

@@ -64,6 +64,7 @@ def leftover(job: CopyJob) -> Leftover:
         host=ended.host,
         job=ended,
         host_name="alder",
+        domain_name=ended.domain_name,
         kind=Leftover.Kind.PARTIAL,
         location=ended.destination,
         storage_kind="file",

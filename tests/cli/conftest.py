@@ -141,6 +141,7 @@ def leftover(job: CopyJob) -> Leftover:
         host=job.host,
         job=job,
         host_name="alder",
+        domain_name=job.domain_name,
         kind=Leftover.Kind.PARTIAL,
         location=TO,
         storage_kind="file",

@@ -46,6 +46,7 @@ def add_leftover(disk: Disk, **fields: Any) -> Leftover:
             "host": disk.domain.host,
             "job": job,
             "host_name": disk.domain.host.name,
+            "domain_name": disk.domain.name,
             "kind": Leftover.Kind.SOURCE,
             "location": f"/srv/images/old-{number}.qcow2",
             "storage_kind": "file",

@@ -208,6 +208,7 @@ def leftover(disk: Disk, olga: User) -> Leftover:
         host=job.host,
         job=job,
         host_name="alder",
+        domain_name=job.domain_name,
         kind=Leftover.Kind.PARTIAL,
         location=NEW,
         storage_kind="file",
