@@ -34,8 +34,10 @@ class BoundedPaginator(Paginator[Any]):
 class Pages(BoundedPaginator):
     """Pages of `rows`; `counted` is how many there are, where that is known."""
 
-    def __init__(self, rows: Any, counted: int | None = None) -> None:
-        super().__init__(rows, PER_PAGE)
+    def __init__(
+        self, rows: Any, counted: int | None = None, per_page: int | None = None
+    ) -> None:
+        super().__init__(rows, per_page or PER_PAGE)
         # A cached property is set like any attribute.
         if isinstance(counted, AtLeast):
             if counted >= MOST_LISTED:

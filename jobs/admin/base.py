@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from jobs import audit
 from jobs.actor import Actor, from_request
 from jobs.models.search import SEARCHED, mentioning
-from jobs.paging import BoundedPaginator
+from jobs.paging import PER_PAGE, BoundedPaginator
 
 Outcome = audit.Outcome
 
@@ -78,6 +78,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Nobody adds, changes or deletes here, superusers neither."""
 
     show_full_result_count = False
+    list_per_page = PER_PAGE
     paginator = BoundedPaginator
 
     def get_search_results(

@@ -19,6 +19,11 @@ from jobs.preflight import Promise, goes_to, promises
 
 # The most jobs that a row names; the jobs page has the others.
 MOST_JOBS = 3
+# What is told of a job here, and what tells where it goes and how much it will take.
+_OF_A_JOB = (
+    *("state", "host", "domain", "domain_name", "disk", "capacity"),
+    *("destination", "destination_kind", "destination_format", "destination_spec"),
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,8 @@ def show_pools(
     names = {f"{pool.name}/" for pool in asked}
     going = near & _begins("destination", folders | names)
     promised: dict[int, list[Promise]] = {}
-    for promise in promises(CopyJob.objects.active().filter(going)):
+    jobs = CopyJob.objects.active().filter(going).only(*_OF_A_JOB)
+    for promise in promises(jobs):
         promised.setdefault(promise.job.host_id, []).append(promise)
     left = _leftovers(near & _begins("location", folders), around) if leftovers else {}
     return [_shown(pool, around, promised, left) for pool in rows]
@@ -143,8 +149,8 @@ def _around(rows: list[StoragePool]) -> list[StoragePool]:
     """
     same = Q(source__in={pool.source for pool in rows if pool.source})
     near = Q(host__in={pool.host_id for pool in rows})
-    found = StoragePool.objects.filter(same | near, gone_at=None)
-    return list(found.select_related("host"))
+    found = StoragePool.objects.filter(same | near, gone_at=None).select_related("host")
+    return list(found.only("kind", "name", "path", "source", "host__name"))
 
 
 def _leftovers(which: Q, pools: list[StoragePool]) -> dict[int, list[Leftover]]:

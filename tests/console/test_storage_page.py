@@ -257,7 +257,7 @@ def test_nearly_full_is_said_in_words(victor: User, pool: StoragePool) -> None:
 
 
 def test_pages(victor: User, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.paging.PER_PAGE", 2)
+    monkeypatch.setattr("jobs.console.views.storage.POOLS_PER_PAGE", 2)
     for name in ("a", "b", "c"):
         add_pool(host, name)
     assert "1 to 2 of 3 pools" in page(signed_in(victor))

@@ -42,9 +42,11 @@ def hosts(request: Request) -> HttpResponse:
     return show(request, "console/hosts.html", listed(request, wanted))
 
 
-def listed(request: Request, wanted: GroupedFilter) -> dict[str, Any]:
+def listed(
+    request: Request, wanted: GroupedFilter, per_page: int | None = None
+) -> dict[str, Any]:
     """Return the filter and the page of its list, for a template."""
-    pages = Pages(wanted.listed(), wanted.count)
+    pages = Pages(wanted.listed(), wanted.count, per_page)
     return {"wanted": wanted, "page": pages.get_page(request.GET.get("page"))}
 
 
