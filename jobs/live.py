@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
 import redis
-import redis.asyncio
 import structlog
 from django.conf import settings
 from redis.exceptions import LockError, RedisError
@@ -30,7 +29,6 @@ log = structlog.get_logger(__name__)
 CHANNEL = "blockcopy:wake"
 PROGRESS_TTL = 3600  # seconds
 FRESH_SECONDS = 5.0  # a number older than this says how old it is
-SILENCE_SECONDS = 4.0  # without a wake-up
 LOCK_TTL = 6.0  # seconds; a killed worker's locks are gone after that
 SMOOTHING_SECONDS = 10.0
 # What a forecast rests on: so far back, and so far apart.
@@ -236,21 +234,6 @@ def wake_host(host: Host) -> None:
 def wake_check(key: str) -> None:
     """Tell open pages that a check of theirs has its result."""
     _publish({"kind": "check", "key": key})
-
-
-async def wakes() -> AsyncIterator[dict[str, object] | None]:
-    """Yield wake-ups as they come, and None each few seconds of silence.
-
-    RedisError when Redis goes away; the browser then reconnects.
-    """
-    connection = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    async with connection, connection.pubsub() as pubsub:
-        await pubsub.subscribe(CHANNEL)
-        while True:
-            message = await pubsub.get_message(
-                ignore_subscribe_messages=True, timeout=SILENCE_SECONDS
-            )
-            yield json.loads(message["data"]) if message else None
 
 
 # --- Locks ------------------------------------------------------------------------

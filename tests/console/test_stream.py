@@ -14,9 +14,10 @@ from django.test import AsyncClient
 from django.urls import reverse
 from redis.exceptions import ConnectionError as RedisAway
 
-from jobs import live
+from jobs import hearing
 from jobs.console.views import stream
-from jobs.console.views.stream import Sender, Wake, events
+from jobs.console.views.stream import Sender, events
+from jobs.hearing import Wake
 from jobs.models import Preferences
 from tests.console.fleet_rows import HOSTILE_NAMES
 
@@ -60,7 +61,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, *wakes: Wake | None) -> list[str]:
     async def listen() -> list[str]:
         return [text async for text in events(sender("jobs", "hosts", "job-12"))]
 
-    monkeypatch.setattr(live, "wakes", given)
+    monkeypatch.setattr(hearing, "wakes", given)
     return asyncio.run(listen())
 
 

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from typing import cast
 
 from asgiref.sync import sync_to_async
@@ -21,9 +22,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
-from jobs import live
+from jobs import hearing
 from jobs.console.page import Request
 from jobs.console.preferences import preferences_of
+from jobs.hearing import Wake
 from jobs.lifecycle import ENDED, State
 from jobs.models import Preferences
 from jobs.names import short
@@ -39,8 +41,6 @@ BEAT_SECONDS = 15.0
 PULSE_SECONDS = 3.0
 
 LEVELS = {News.WAITING: "decide", News.FAILED: "bad", News.ENDED: "good"}
-
-Wake = dict[str, object]
 
 
 async def stream(request: Request) -> HttpResponseBase:
@@ -72,13 +72,12 @@ async def events(sender: Sender) -> AsyncIterator[str]:
     answered); "news" of a job that a person wants to know about wherever they are.
     """
     yield "retry: 2000\n\n"
-    try:
-        async for wake in live.wakes():
-            text = sender.quiet() if wake is None else sender.tell(wake)
-            if text:
-                yield text
-    except RedisError:
-        return  # the browser polls meanwhile and comes back
+    async with aclosing(hearing.wakes()) as wakes:
+        with suppress(RedisError):  # the browser polls meanwhile and comes back
+            async for wake in wakes:
+                text = sender.quiet() if wake is None else sender.tell(wake)
+                if text:
+                    yield text
 
 
 class Sender:
