@@ -17,8 +17,10 @@ from jobs.lifecycle import ON_HOST
 from jobs.models import CopyJob, Leftover, StoragePool
 from jobs.preflight import Promise, goes_to, promises
 
-# The most jobs that a row names; the jobs page has the others.
+# The most jobs, and hosts with the same storage, that a row names; the pages where all
+# are listed have the others.
 MOST_JOBS = 3
+MOST_HOSTS = 3
 # What is told of a job here, and what tells where it goes and how much it will take.
 _OF_A_JOB = (
     *("state", "host", "domain", "domain_name", "disk", "capacity"),
@@ -70,6 +72,23 @@ class ShownPool:
     def stale(self) -> bool:
         """Whether nobody can tell how it is now: it was so when the host was seen."""
         return bool(self.pool.host.error) or not self.pool.host.enabled
+
+    # --- The same storage elsewhere -------------------------------------------------
+
+    @property
+    def elsewhere(self) -> list[StoragePool]:
+        """Return some of the others, by host."""
+        return self.others[:MOST_HOSTS]
+
+    @property
+    def more_elsewhere(self) -> int:
+        """Return how many hosts have it besides."""
+        return max(0, len(self.others) - MOST_HOSTS)
+
+    @property
+    def same_address(self) -> str:
+        """Return where all that are the same storage are listed."""
+        return f"{reverse('storage')}?{urlencode({'q': self.pool.source})}"
 
     # --- Jobs -----------------------------------------------------------------------
 

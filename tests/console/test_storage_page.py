@@ -199,6 +199,24 @@ def test_the_same_network_storage_is_told_and_counted_once_for_all(
     assert f'<a class="plain" href="/hosts/{birch.pk}/">birch</a>' in text
 
 
+def test_of_many_hosts_with_the_same_storage_some_are_named(
+    victor: User, host: Host
+) -> None:
+    nfs = {"kind": "netfs", "source": "nfs.example:/export vm"}
+    add_pool(host, "nfs", path="/mnt/nfs", **nfs)
+    for number in range(5):
+        other = Host.objects.create(
+            name=f"birch-{number}", site=host.site, transport="local"
+        )
+        add_pool(other, "nfs", path="/mnt/nfs", **nfs)
+    text = page(signed_in(victor), host="alder")
+    assert ">birch-2</a> <a" in text
+    assert ">birch-3</a>" not in text
+    address = "/storage/?q=nfs.example%3A%2Fexport+vm"
+    assert f'<a href="{address}">and 2 more hosts</a>' in text
+    assert len(signed_in(victor).get(address).context["rows"]) == 6
+
+
 @pytest.mark.parametrize(
     "fields",
     [
