@@ -18,8 +18,9 @@ import libvirt
 
 from jobs.hypervisor.belief import Belief, Doubt, belief_of
 from jobs.hypervisor.deadline import leave_behind
+from jobs.hypervisor.domains import by_uuid
 from jobs.hypervisor.errors import HostUnreachable
-from jobs.hypervisor.lanes import Lend, by_uuid, lanes_for, side_by_side
+from jobs.hypervisor.lanes import Lend, lanes_for, side_by_side
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.observation import DAEMON_SECONDS, progress_of_disk
 from jobs.hypervisor.records import Progress
@@ -188,7 +189,7 @@ class Round:
         self.left.difference_update(self.belief.occupied)
 
     def _look_at(self, connection: libvirt.virConnect, uuids: list[str]) -> None:
-        domains = by_uuid(connection)
+        domains = by_uuid(connection, uuids)
         end = time.monotonic() + LOOK_SECONDS
         for uuid in uuids:
             if time.monotonic() > end:
@@ -225,7 +226,8 @@ class _Lane:
     def _run(self) -> None:
         try:
             with self._round.lend() as link:
-                domains = link.ask(DAEMON_SECONDS, by_uuid)
+                wanted = self._round.wanted
+                domains = link.ask(DAEMON_SECONDS, lambda asked: by_uuid(asked, wanted))
                 while self._take_next():
                     if self.uuid in domains:
                         self._ask(link, domains[self.uuid])

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
-import libvirt
-
 from jobs.hypervisor.link import Link
 
 Lend = Callable[[], AbstractContextManager[Link]]
@@ -42,8 +40,3 @@ def side_by_side(
         work(link, parts[0])
         for other in others:
             other.result()
-
-
-def by_uuid(connection: libvirt.virConnect) -> dict[str, libvirt.virDomain]:
-    """All domains, on this connection."""
-    return {domain.UUIDString(): domain for domain in connection.listAllDomains()}

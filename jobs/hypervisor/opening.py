@@ -13,6 +13,7 @@ from weakref import WeakSet
 import libvirt
 
 from jobs.hypervisor.deadline import BRIEF_SECONDS, patience, within
+from jobs.hypervisor.domains import forget
 from jobs.hypervisor.errors import HostUnreachable, NoAnswer
 from jobs.hypervisor.eventloop import start_event_loop
 from jobs.hypervisor.translation import is_alive, translate_open
@@ -108,6 +109,7 @@ def close_late() -> list[threading.Thread]:
 
 def close_quietly(connection: libvirt.virConnect) -> None:
     """Close; an error only says that it was broken already."""
+    forget(connection)
     try:
         connection.close()
     except libvirt.libvirtError:

@@ -17,13 +17,14 @@ import libvirt
 
 from jobs.hypervisor import domain_xml
 from jobs.hypervisor.asking import Round
+from jobs.hypervisor.domains import by_uuid
 from jobs.hypervisor.errors import (
     DomainNotFound,
     HostBusy,
     HostUnreachable,
     HypervisorError,
 )
-from jobs.hypervisor.lanes import Lend, by_uuid, side_by_side
+from jobs.hypervisor.lanes import Lend, side_by_side
 from jobs.hypervisor.link import Link
 from jobs.hypervisor.observation import (
     DAEMON_SECONDS,
@@ -98,7 +99,7 @@ def _read(
     connection: libvirt.virConnect, uuids: list[str], known: Mapping[str, _Known]
 ) -> dict[str, DomainObservation | HypervisorError]:
     """Those that are still there when their turn comes."""
-    domains = by_uuid(connection)
+    domains = by_uuid(connection, uuids)
     found: dict[str, DomainObservation | HypervisorError] = {}
     for uuid in uuids:
         if uuid not in domains:
@@ -123,7 +124,7 @@ def _observe(domain: libvirt.virDomain, uuid: str, known: _Known) -> DomainObser
         disks = _with_persistent(domain, live)
     return DomainObservation(
         uuid=uuid,
-        name=domain.name(),
+        name=live.name,
         domain_id=live.domain_id,
         state=state_name(known.state),
         unaccounted=unaccounted(known.state, known.reason),
@@ -137,6 +138,7 @@ class _Description:
     """A domain's XML, read; the domain's own definition where it does not run."""
 
     digest: bytes
+    name: str
     domain_id: int | None
     disks: dict[str, DiskObservation]
 
@@ -151,7 +153,12 @@ def _parsed(uuid: str, text: str, kind: str = "live") -> _Description:
     if known is not None and known.digest == digest:
         return known
     root = domain_xml.parse(text)
-    fresh = _Description(digest, domain_xml.domain_id(root), disks_seen(root))
+    fresh = _Description(
+        digest,
+        root.findtext("name", ""),
+        domain_xml.domain_id(root),
+        disks_seen(root),
+    )
     if len(_remembered) >= REMEMBERED:
         _remembered.clear()
     _remembered[uuid, kind] = fresh
