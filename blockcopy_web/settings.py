@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "jobs.console.middleware.synchronous",
 ]
 ROOT_URLCONF = "blockcopy_web.urls"
 ASGI_APPLICATION = "blockcopy_web.asgi.application"
