@@ -25,7 +25,6 @@
   let polling = null;
   let retrying = null;
   const due = new Set(); // regions that are about to be fetched
-  const hurried = new WeakSet(); // regions whose request took the place of another
 
   const regions = () => [...document.querySelectorAll("[data-live]")];
   const topicsOf = (region) => region.dataset.live.split(" ").filter(Boolean);
@@ -42,20 +41,8 @@
   }
 
   function fetchDue() {
-    for (const region of due) fetchNow(region);
+    for (const region of due) htmx.trigger(region, "live");
     due.clear();
-  }
-
-  // A request that began before the change may bring the page of before it. So another
-  // takes its place at once; but only one, or a page would never come where changes come
-  // faster than pages do. The next one waits for its turn (hx-sync).
-  function fetchNow(region) {
-    const underWay = region.matches(".htmx-request") && !region.matches("form");
-    const hurries = underWay && !hurried.has(region);
-    htmx.trigger(region, "live");
-    if (hurries) htmx.trigger(region, "htmx:abort");
-    if (hurries) hurried.add(region);
-    else if (!underWay) hurried.delete(region);
   }
 
   function askAgain() {
