@@ -39,7 +39,8 @@ async def wakes() -> AsyncGenerator[Wake | None]:
     try:
         while True:
             try:
-                said = await asyncio.wait_for(listener.get(), SILENCE_SECONDS)
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    said = await listener.get()
             except TimeoutError:
                 said = None
             if isinstance(said, BaseException):
