@@ -18,6 +18,7 @@ from jobs.admin.base import ReadOnlyAdmin, actor_of, one_of, to_the_second
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
 from jobs.hypervisor.destination import KINDS
+from jobs.lifecycle import State
 from jobs.models import CopyJob, JobDefinition, JobEvent, Leftover
 from jobs.models.search import SEARCHED
 from jobs.preflight import Finding, Level, findings_from_json
@@ -223,7 +224,7 @@ class JobEventAdmin(ReadOnlyAdmin):
     """The histories of all jobs, newest first."""
 
     list_display = ["at", "level", "job", "actor", "new_state", "message"]
-    list_filter = ["level", "new_state"]
+    list_filter = ["level", one_of("new_state", _("state"), State.values)]
     list_select_related = ["job"]
     search_fields = ["=job__id"]
     ordering = ["-id"]

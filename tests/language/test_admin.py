@@ -19,6 +19,7 @@ from django.utils.text import capfirst
 from jobs.actor import CHANNELS
 from jobs.audit.log import ACTIONS
 from jobs.hypervisor.destination import KINDS
+from jobs.lifecycle import State
 from jobs.models import Disk, StoragePool
 from tests.conftest import signed_in
 from tests.language.marks import marking, unmarked
@@ -33,6 +34,7 @@ VALUES = {
     *CHANNELS,
     *ACTIONS,
     *KINDS,
+    *State.values,
     *("viewer", "operator", "administrator", "True", "False", "None", "Search"),
 }
 ROWS = ("tbody.tr.td: ", "tbody.tr.th: ")
