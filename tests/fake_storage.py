@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(kw_only=True)
-class FakeStorage:
+class FakeStorage(ABC):
     """What a host has besides domains. A path is there if it is in `files`.
 
     `images` describes files that are not ordinary (`put_image`), `directories` those
@@ -144,17 +145,17 @@ class FakeStorage:
 
     # --- Within --------------------------------------------------------------------
 
-    def _begin(self, verb: str, uuid: str = "") -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _begin(self, verb: str, uuid: str = "") -> None: ...
 
-    def _finish(self, verb: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _finish(self, verb: str) -> None: ...
 
-    def facts(self) -> HostFacts:
-        raise NotImplementedError
+    @abstractmethod
+    def facts(self) -> HostFacts: ...
 
-    def _domain_facts(self, domain: FakeDomain) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _domain_facts(self, domain: FakeDomain) -> Any: ...
 
     def _there(self, destination: Destination) -> ImageFacts:
         if destination.kind == "network":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from abc import ABC, abstractmethod
 from datetime import date
 from typing import Any
 
@@ -48,7 +49,7 @@ def read_bytes(text: str) -> int:
     return parse_bytes(str(sanitize_separators(text)))
 
 
-class WrittenField(forms.Field):
+class WrittenField(forms.Field, ABC):
     """A line of text that means something else; an empty one is `nothing`."""
 
     widget = forms.TextInput
@@ -73,9 +74,9 @@ class WrittenField(forms.Field):
 
     too_long = gettext_lazy("The text is too long.")
 
+    @abstractmethod
     def read(self, text: str) -> Any:
         """Return what `text` means; ValidationError with what to write instead."""
-        raise NotImplementedError
 
 
 class SizeField(WrittenField):
