@@ -49,7 +49,11 @@ each:   pushw   %cx
         jnz     each
 
         incl    number
-        movw    pause_high, %cx         # BIOS: wait CX:DX microseconds
+        movw    ticks, %cx
+        jcxz    2f
+1:      hlt                             # until the timer's next tick
+        loop    1b
+2:      movw    pause_high, %cx         # BIOS: wait CX:DX microseconds
         movw    pause_low, %dx
         movw    %cx, %ax
         orw     %dx, %ax
@@ -128,6 +132,7 @@ pause_low:      .word   0
 pause_high:     .word   0
 idle:           .byte   0
 disks:          .byte   1
+ticks:          .word   0
 
         .org    0x1fe
         .word   0xaa55

@@ -269,7 +269,11 @@ def _disk(disk: GuestDisk, order: int, targets: dict[str, int]) -> ElementTree.E
     prefix = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}[disk.bus]
     number = targets[prefix] = targets.get(prefix, -1) + 1
     element = ElementTree.Element("disk", type="file", device="disk")
-    ElementTree.SubElement(element, "driver", name="qemu", type=disk.format)
+    # The BIOS waits for a write by going round: four fifths of a guest's time, while
+    # each write waited for the real disk. What QEMU was told is in the host's memory
+    # all the same, and outlives QEMU.
+    driver = {"name": "qemu", "type": disk.format, "cache": "unsafe"}
+    ElementTree.SubElement(element, "driver", driver)
     ElementTree.SubElement(element, "source", file=str(disk.path))
     target = f"{prefix}{chr(ord('a') + number)}"
     ElementTree.SubElement(element, "target", dev=target, bus=disk.bus)

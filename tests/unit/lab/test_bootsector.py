@@ -27,10 +27,15 @@ def test_the_sector_is_one_that_a_bios_boots() -> None:
 
 def test_settings_are_patched_in_and_nothing_else_changes() -> None:
     plain = Writing().boot_sector()
-    other = Writing(span=64 * BLOCK, pause=0.07, idle=True, disks=2).boot_sector()
+    other = Writing(span=64 * BLOCK, pause=0.02, idle=True, disks=2).boot_sector()
     changed = {at for at in range(SECTOR) if plain[at] != other[at]}
-    assert struct.unpack_from("<IIBB", other, 0x1A0) == (64, 70_000, 1, 2)
+    assert struct.unpack_from("<IIBB", other, 0x1A0) == (64, 20_000, 1, 2)
     assert changed <= set(range(0x1A0, 0x1AA))
+
+
+def test_long_pauses_are_counted_in_ticks_of_the_timer() -> None:
+    sector = Writing(pause=0.1).boot_sector()
+    assert struct.unpack_from("<IIBBH", sector, 0x1A0) == (1024, 0, 0, 1, 2)
 
 
 def _block(number: int) -> bytes:
