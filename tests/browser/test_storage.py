@@ -46,11 +46,13 @@ def test_filters_by_typing_and_by_a_click(olga: Person, alder: PrivateHost) -> N
     page.get_by_role("searchbox", name="Search pools").fill("images")
     expect(rows.filter(has_text=str(fast(alder)))).to_have_count(0)
     page.get_by_label("Host", exact=True).select_option("alder")
-    expect(rows).to_have_count(2)
+    elsewhere = rows.filter(has=page.get_by_role("cell")).filter(has_not_text="alder")
+    expect(elsewhere).to_have_count(0)
+    expect(rows.filter(has_text="images").first).to_be_visible()
     assert acts.has_stayed(page)
     expect(page).to_have_url(re.compile(r"q=images.*host=alder"))
     page.get_by_role("link", name=re.compile("^host alder")).click()
-    expect(rows).to_have_count(3)
+    expect(elsewhere.first).to_be_visible()
     page.get_by_role("link", name="Host", exact=True).click()
     expect(page.get_by_role("columnheader", name="Host")).to_have_attribute(
         "aria-sort", "ascending"

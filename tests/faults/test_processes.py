@@ -129,4 +129,4 @@ def test_killed(name: str, console: Console, parking: Parking) -> None:
     with parking.row() as row:
         ROWS[name].happen(console, row)
     console.must_be_kept_soon(f"{console.database} {name}")
-    assert row.states() == AFTERWARDS
+    assert row.states() == AFTERWARDS, console.story(*row.jobs.values())

@@ -128,13 +128,16 @@ def test_a_start_is_refused_and_says_what_is_there(elm: Elm) -> None:
 
 
 def test_a_start_is_refused_for_a_job_of_another_kind(elm: Elm) -> None:
-    """No definition shows a pull; only the host can tell."""
+    """No definition shows a pull: only the host can tell, which was not asked yet."""
     console, olga = elm.console, elm.console.olga
+    console.stack.worker.freeze()
     elm.virsh("pulled", "blockpull", "vda", "--bytes", "--bandwidth", "65536")
     job = olga.copy(elm.guests["pulled"], f"{elm.guests['pulled'].disks[0].path}.ours")
+    console.stack.worker.thaw()
     console.wait_for({job: "failed"})
     assert "A block pull runs on vda" in console.job(job).failure
-    assert "Block Pull" in elm.host.virsh("blockjob", "pulled", "vda"), "left alone"
+    left = elm.host.virsh("blockjob", "pulled", "vda", "--raw")
+    assert "Block Pull" in left, "left alone"
     elm.virsh("pulled", "blockjob", "vda", "--abort")
     console.must_be_kept()
 

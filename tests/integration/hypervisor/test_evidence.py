@@ -11,6 +11,7 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ from jobs.hypervisor import (
     Server,
     connection,
 )
-from lab.cell import LabError
 from lab.guest import MIB, Guest, GuestDisk, define_and_start
 from lab.host import PrivateHost
 from lab.images import NOT_TIMED
@@ -429,26 +429,25 @@ def test_a_pool_that_is_at_work_tells_its_last(
       <target><format type='raw'/><encryption format='luks'>
       <secret type='passphrase' usage='busy'/></encryption></target></volume>"""
 
-    def make() -> None:
-        for _ in range(10):
-            try:
-                alder.virsh("vol-create", "images", "/dev/stdin", text=volume)
-            except LabError as error:
-                if NOT_TIMED not in str(error):
-                    raise
-            else:
-                return
-
-    making = threading.Thread(target=make)
-    making.start()
-    until(lambda: (alder.images / "busy").exists())
-    create(path)
-    old = examine(path, transient_pools=False)
-    new = examine(path)
-    assert making.is_alive()
-    making.join()
+    busy = alder.images / "busy"
+    for _ in range(10):
+        path.unlink(missing_ok=True)
+        with ThreadPoolExecutor(1) as beside:
+            making = beside.submit(
+                alder.virsh, "vol-create", "images", "/dev/stdin", text=volume
+            )
+            while not (busy.exists() or making.done()):
+                time.sleep(0.01)
+            create(path)
+            old = examine(path, transient_pools=False)
+            new = examine(path)
+            at_work = not making.done()
+        if NOT_TIMED not in str(making.exception()):
+            break
+    making.result()
     alder.virsh("secret-undefine", uuid)
     alder.virsh("vol-delete", "busy", "images")
+    assert at_work
     assert old.destination.exists is False
     assert "Pool images tells what it last knew" in old.unknown[0]
     assert (new.destination.exists, new.unknown) == (True, ())
