@@ -62,8 +62,9 @@ _Look = tuple[libvirt.virDomain, DomainObservation]
 
 
 def _observe(domain: libvirt.virDomain) -> DomainObservation:
-    state, reason = domain.state()
     live = domain_xml.parse(domain.XMLDesc())
+    # Asked second: a guest is being shut down before its copies end.
+    state, reason = domain.state()
     persistent = bool(domain.isPersistent())
     lasting = persistent_sources(domain, live) if persistent else {}
     return DomainObservation(

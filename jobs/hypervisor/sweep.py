@@ -119,15 +119,19 @@ def _read(
 def _observe(domain: libvirt.virDomain, uuid: str, known: _Known) -> DomainObservation:
     live = _parsed(uuid, domain.XMLDesc())
     disks = live.disks
-    if known.persistent and any(disk.mirror is None for disk in disks.values()):
+    state, reason = known.state, known.reason
+    if any(disk.mirror is None for disk in disks.values()):
         # How a copy ended shows in both definitions; while it stands, in the live one.
-        disks = _with_persistent(domain, live)
+        # And a guest is being shut down before its copies end.
+        state, reason = domain.state()
+        if known.persistent:
+            disks = _with_persistent(domain, live)
     return DomainObservation(
         uuid=uuid,
         name=live.name,
         domain_id=live.domain_id,
-        state=state_name(known.state),
-        unaccounted=unaccounted(known.state, known.reason),
+        state=state_name(state),
+        unaccounted=unaccounted(state, reason),
         persistent=known.persistent,
         disks=disks,
     )

@@ -115,7 +115,7 @@ def _running(
     if disk.source == record.destination:
         return on_destination(record, domain.persistent, disk)
     if disk.source == record.source:
-        return on_source(record)
+        return on_source(record, shutting_down=domain.state == "shutdown")
     return failed(
         say(
             "The disk is now %(source)s, neither the source nor the "

@@ -66,19 +66,24 @@ def _definition_lags(record: Record, disk: DiskObservation, *, by_us: bool) -> D
 # --- The guest runs on its source ---------------------------------------------------
 
 
-def on_source(record: Record) -> Decision:
-    """ "No job" is not success, and not failure either: the intent decides."""
+def on_source(record: Record, *, shutting_down: bool) -> Decision:
+    """ "No job" is not success, and not failure either: the intent decides.
+
+    A guest that is shut down ends its copies and, a moment later, its run, which says
+    more.
+    """
     if record.call_running or _may_begin_yet(record):
         return NOTHING
-    match record.state:
-        case State.FINISHING:
-            return _finished(record)
-        case State.CANCELLING:
-            return Decision(State.CANCELLED, reason=say("The copy was cancelled."))
-        case State.STARTING:
-            return _ended_at_once() if record.begun else _never_began()
-        case State.PIVOTING:
-            return failed(say("The pivot failed; the guest runs on its source."))
+    if record.state == State.FINISHING:
+        return _finished(record)
+    if record.state == State.CANCELLING:
+        return Decision(State.CANCELLED, reason=say("The copy was cancelled."))
+    if shutting_down:
+        return NOTHING
+    if record.state == State.STARTING:
+        return _ended_at_once() if record.begun else _never_began()
+    if record.state == State.PIVOTING:
+        return failed(say("The pivot failed; the guest runs on its source."))
     # A stranger's cancel and a failed destination look alike from here.
     return Decision(
         State.FAILED,

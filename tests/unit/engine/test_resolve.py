@@ -52,6 +52,7 @@ def seen(
     source: str = OLD,
     persistent: str | None = OLD,
     libvirt_id: int | None = 7,
+    running: str = "running",
 ) -> DomainObservation:
     disk = DiskObservation(
         target="vda", source=source, persistent_source=persistent, mirror=mirror
@@ -60,7 +61,7 @@ def seen(
         uuid="u",
         name="web",
         domain_id=libvirt_id,
-        state="running" if libvirt_id else "shutoff",
+        state=running if libvirt_id else "shutoff",
         persistent=persistent is not None,
         disks={"vda": disk},
     )
@@ -93,6 +94,21 @@ S = State
         pytest.param(S.MIRRORING, seen(READY), (None, None), id="waits for a person"),
         pytest.param(
             S.MIRRORING, seen(), (S.FAILED, None), id="mirror ended behind our back"
+        ),
+        *(
+            pytest.param(
+                state,
+                seen(running="shutdown"),
+                (None, None),
+                id=f"{state}: the guest's copies end before the guest",
+            )
+            for state in (S.COPYING, S.MIRRORING, S.PIVOTING)
+        ),
+        pytest.param(
+            S.CANCELLING,
+            seen(running="shutdown"),
+            (S.CANCELLED, None),
+            id="cancelled, and the guest is shut down",
         ),
         pytest.param(
             S.MIRRORING,
@@ -335,6 +351,7 @@ observations: st.SearchStrategy[Observation] = st.one_of(
         source=places,
         persistent=st.none() | places,
         libvirt_id=st.sampled_from([None, 7, 8]),
+        running=st.sampled_from(["running", "paused", "shutdown"]),
     ),
     st.just(replace(seen(), disks={})),
 )
