@@ -135,6 +135,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.humanize",
+    "django.forms",
     "whitenoise.runserver_nostatic",
     "jobs.apps.StaticConfig",
     "django_htmx",
@@ -179,6 +180,9 @@ TEMPLATES = [
         },
     }
 ]
+# Widgets are drawn by the templates above, as far as there is one of ours.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+AUTHENTICATION_BACKENDS = ["jobs.roles.RolesBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

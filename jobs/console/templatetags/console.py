@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.template.context import Context
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
@@ -200,13 +200,10 @@ def libvirt_version(number: int | None) -> str:
 
 def _time(moment: datetime, text: str, mark: str, css: str = "") -> SafeString:
     utc = moment.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC" {}{}>{}</time>',
-        utc.isoformat(timespec="milliseconds"),
-        clock.moment_text(utc),
-        mark,
-        format_html(' class="{}"', css) if css else "",
-        text,
+    # Not by format_html, which takes as long as all the rest of a row's times.
+    return mark_safe(  # noqa: S308
+        f'<time datetime="{utc.isoformat(timespec="milliseconds")}"'
+        f' title="{clock.moment_text(utc)} UTC" {mark}{css}>{escape(text)}</time>'
     )
 
 
@@ -251,7 +248,7 @@ def age(epoch: float) -> SafeString:
     seen = datetime.fromtimestamp(epoch, tz=UTC)
     seconds = clock.seconds_since(seen)
     mark = "data-age" if seconds > FRESH_SECONDS else "data-age hidden"
-    return _time(seen, clock.as_of_text(seconds), mark, "age")
+    return _time(seen, clock.as_of_text(seconds), mark, ' class="age"')
 
 
 @register.simple_tag
