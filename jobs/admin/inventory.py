@@ -9,11 +9,24 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin.base import ReadOnlyAdmin
+from jobs.admin.base import ReadOnlyAdmin, one_of
 from jobs.models import ChainLink, Disk, Domain, StoragePool
 from jobs.models.search import SEARCHED, about, mentioning
 from jobs.said import say
 from jobs.units import bytes_text
+
+# libvirt's words: virDomainState, and the formats of domains and of storage pools.
+STATES = (
+    *("running", "paused", "shutoff", "crashed"),
+    *("pmsuspended", "shutdown", "blocked", "nostate"),
+)
+DEVICES = ("disk", "lun", "cdrom", "floppy")
+BUSES = ("virtio", "scsi", "sata", "ide", "usb", "fdc", "sd", "xen")
+FORMATS = ("qcow2", "raw", "qcow", "qed", "vmdk", "vdi", "vpc")
+POOLS = (
+    *("dir", "fs", "netfs", "logical", "disk", "iscsi", "iscsi-direct"),
+    *("scsi", "mpath", "rbd", "gluster", "zfs", "vstorage"),
+)
 
 
 class ReadOnlyInline(admin.TabularInline[Any, Any]):
@@ -66,7 +79,11 @@ class DomainAdmin(ReadOnlyAdmin):
     """Domains; those that a host no longer has stay, marked."""
 
     list_display = ["name", "host", "state", "persistent", "seen_at", "gone_at"]
-    list_filter = [GoneFilter, "state", "persistent", "host__site"]
+    list_filter = [
+        GoneFilter,
+        one_of("state", _("state"), STATES),
+        *("persistent", "host__site"),
+    ]
     list_select_related = ["host"]
     search_fields = SEARCHED["Domain"]
     inlines = [DiskInline]
@@ -77,7 +94,13 @@ class DiskAdmin(ReadOnlyAdmin):
     """Disks with their backing chains."""
 
     list_display = ["target", "domain", "format", "size", "source", "mirror", "gone_at"]
-    list_filter = [GoneFilter, "device", "bus", "format", "domain__host__site"]
+    list_filter = [
+        GoneFilter,
+        one_of("device", _("device"), DEVICES),
+        one_of("bus", _("bus"), BUSES),
+        one_of("format", _("format"), FORMATS),
+        "domain__host__site",
+    ]
     list_select_related = ["domain__host"]
     search_fields = SEARCHED["Disk"]
     inlines = [ChainInline]
@@ -100,7 +123,11 @@ class StoragePoolAdmin(ReadOnlyAdmin):
     """Storage pools and how full they are."""
 
     list_display = ["name", "host", "kind", "active", "path", "free", "seen_at"]
-    list_filter = [GoneFilter, "active", "kind", "host__site"]
+    list_filter = [
+        *(GoneFilter, "active"),
+        one_of("kind", _("kind"), POOLS),
+        "host__site",
+    ]
     list_select_related = ["host"]
     search_fields = ["name", "path"]
 

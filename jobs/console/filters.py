@@ -142,7 +142,7 @@ class JobFilter(ListFilter):
         Newest first unless sorted otherwise; no two jobs ever change places.
         """
         found: Any = self.found
-        ordered: CopyJobQuerySet = found.select_related("host").order_by(
+        ordered: CopyJobQuerySet = found.for_a_list().order_by(
             *found.query.order_by, "-id"
         )
         return ordered

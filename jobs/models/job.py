@@ -28,6 +28,14 @@ WAITING = models.Q(state=State.MIRRORING, when_ready=WhenReady.WAIT)
 # What a list is sorted by: an index has no room for the longest places.
 DESTINATION_BEGINS = Left("destination", KNOWN_CHARACTERS)
 
+_IN_A_LIST = (
+    *("state", "host_name", "domain_name", "disk", "source", "destination"),
+    *("when_ready", "consistent", "synchronous_writes", "libvirt_id"),
+    *("requested_by_name", "requested_at", "start_at", "queued_at", "started_at"),
+    *("ready_at", "ending_at", "ended_at", "adopted_at"),
+    *("host__error", "host__last_seen_at"),
+)
+
 
 class CopyJobQuerySet(models.QuerySet["CopyJob"]):
     """The questions that pages and tasks ask of the jobs."""
@@ -58,6 +66,11 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
     def for_a_look(self) -> CopyJobQuerySet:
         """Leave what only a job's page shows in the database; some of it is long."""
         return self.defer("findings", "accepted", "destination_xml")
+
+    def for_a_list(self) -> CopyJobQuerySet:
+        """Load what a row of a list shows, and of its host; all the other columns, four
+        times as many, are asked for one by one."""
+        return self.select_related("host").only(*_IN_A_LIST)
 
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""

@@ -85,12 +85,10 @@ def jobs_of(actor: Actor, *, asking: bool) -> dict[str, list[ShownJob]]:
     waiting = CopyJob.objects.waiting().order_by("ready_at")
     ended = CopyJob.objects.recently_ended().exclude(news())
     parts = {
-        "waiting": list(waiting.select_related("host")[:MOST_JOBS]),
-        "running": list(in_flight().select_related("host")[:MOST_JOBS]),
-        "scheduled": list(
-            CopyJob.objects.scheduled().select_related("host")[:MOST_SCHEDULED]
-        ),
-        "ended": list(ended.select_related("host")[:MOST_ENDED]),
+        "waiting": list(waiting.for_a_list()[:MOST_JOBS]),
+        "running": list(in_flight().for_a_list()[:MOST_JOBS]),
+        "scheduled": list(CopyJob.objects.scheduled().for_a_list()[:MOST_SCHEDULED]),
+        "ended": list(ended.for_a_list()[:MOST_ENDED]),
     }
     rows = [row for part in parts.values() for row in part]
     unasked = (ShownJob(row, None, actor) for row in rows)
