@@ -176,7 +176,10 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "libraries": {"console": "jobs.console.templatetags.console"},
+            "libraries": {
+                name: f"jobs.console.templatetags.{name}"
+                for name in ("console", "rows")
+            },
         },
     }
 ]

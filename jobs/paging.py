@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 
 PER_PAGE = 40
 # So many rows are counted and can be leafed through; further ones by narrowing the
@@ -44,3 +44,17 @@ class Pages(BoundedPaginator):
                 self.count = AtLeast(MOST_LISTED)
         elif counted is not None:
             self.count = counted
+
+
+class LatePages(Pages):
+    """Pages of `rows` that are dear to read: those of a page are found first by their
+    order, and then they alone are read, instead of all that stand before them too."""
+
+    def page(self, number: int | str) -> Page[Any]:
+        page = super().page(number)
+        rows: Any = self.object_list
+        ordered: Any = page.object_list
+        order = list(ordered.values_list("pk", flat=True))
+        read = rows.order_by().in_bulk(order)
+        page.object_list = [read[pk] for pk in order if pk in read]
+        return page

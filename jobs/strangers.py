@@ -27,11 +27,14 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
     `among`: only these disks.
     """
     shown = Disk.objects.filter(among, gone_at=None).exclude(mirror="").order_by()
-    mirrors = list(shown.values_list("pk", "domain", "target", "mirror"))
-    ours = set(CopyJob.objects.active().values_list("domain", "disk", "destination"))
-    # Nearly all that show one are ours. To set them against each other is more work for
-    # a database than to tell both.
-    others = [pk for pk, *what in mirrors if tuple(what) not in ours]
+    ours = CopyJob.objects.active().filter(
+        domain=OuterRef("domain"),
+        disk=OuterRef("target"),
+        destination=OuterRef("mirror"),
+    )
+    # Nearly all that show one are ours. Asked for the few others in one query with what
+    # follows, PostgreSQL would go through all disks of one host after the other.
+    others = list(shown.exclude(Exists(ours)).values_list("pk", flat=True))
     same_disk = CopyJob.objects.filter(
         host=OuterRef("domain__host"),
         domain_uuid=OuterRef("domain__uuid"),

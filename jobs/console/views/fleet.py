@@ -27,7 +27,7 @@ from jobs.console.page import Request, needs, show
 from jobs.console.storage import pools_of
 from jobs.console.strangers import show_strangers
 from jobs.models import CopyJob, Domain, Host, Site
-from jobs.paging import PER_PAGE, Pages
+from jobs.paging import PER_PAGE, LatePages
 from jobs.said import localized
 from jobs.strangers import foreign_copies
 
@@ -46,7 +46,7 @@ def listed(
     request: Request, wanted: GroupedFilter, per_page: int | None = None
 ) -> dict[str, Any]:
     """Return the filter and the page of its list, for a template."""
-    pages = Pages(wanted.listed(), wanted.count, per_page)
+    pages = LatePages(wanted.listed(), wanted.count, per_page)
     return {"wanted": wanted, "page": pages.get_page(request.GET.get("page"))}
 
 

@@ -67,7 +67,7 @@ def overview(request: Request) -> HttpResponse:
         "processes": processes,
         "missing": [each for each in processes if each.missing],
     }
-    if not CopyJob.objects.exists():
+    if not (any(counts.values()) or context["ended"] or context["failed"]):
         context["steps"] = first_steps(context["host_counts"], actor)
     return show(request, "console/overview.html", context)
 
