@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from jobs.actor import CHANNELS
+from jobs.admin.inventory import BUSES, DEVICES, FORMATS, POOLS, STATES
 from jobs.audit.log import ACTIONS
 from jobs.hypervisor.destination import KINDS
 from jobs.lifecycle import State
@@ -35,6 +36,7 @@ VALUES = {
     *ACTIONS,
     *KINDS,
     *State.values,
+    *(*STATES, *DEVICES, *BUSES, *FORMATS, *POOLS),
     *("viewer", "operator", "administrator", "True", "False", "None", "Search"),
 }
 ROWS = ("tbody.tr.td: ", "tbody.tr.th: ")
