@@ -35,3 +35,21 @@ def test_a_disk_is_found_by_its_domain_alone(
     for text in (disk.domain.name, disk.domain.uuid[:13]):
         page = administration.get(DISKS, {"q": text})
         assert page.context["cl"].result_count == 1, text
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_domains_of_any_number_are_searched(
+    administration: Client, disk: Disk, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("jobs.models.search.MOST_OWNERS", most)
+    page = administration.get(DISKS, {"q": disk.domain.name})
+    assert page.context["cl"].result_count == 1
+
+
+def test_a_filter_offers_what_libvirt_may_say(
+    administration: Client, disk: Disk
+) -> None:
+    Disk.objects.filter(pk=disk.pk).update(bus="virtio")
+    for bus, found in {"virtio": 1, "scsi": 0}.items():
+        page = administration.get(DISKS, {"bus": bus})
+        assert page.context["cl"].result_count == found

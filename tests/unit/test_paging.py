@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.template import Context, Template
@@ -9,7 +11,7 @@ from django.template import Context, Template
 from jobs import paging
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, Host
-from jobs.paging import AtLeast, BoundedPaginator, Pages
+from jobs.paging import AtLeast, BoundedPaginator, LatePages, Pages
 from tests.conftest import signed_in
 from tests.console.rows import many_jobs, text_of
 
@@ -39,6 +41,18 @@ def test_what_was_counted_before_is_not_counted_again(host: Host) -> None:
     assert Pages(host.jobs.all(), 3).count == 3
     many_jobs(host, State.FAILED, 6)
     assert str(Pages(host.jobs.all(), AtLeast(3)).count) == "5+"
+
+
+def test_a_page_of_a_dear_list_is_read_alone_and_in_order(
+    host: Host, django_assert_num_queries: Any
+) -> None:
+    many_jobs(host, State.FAILED, 5)
+    jobs = list(host.jobs.order_by("-pk"))
+    pages = LatePages(host.jobs.order_by("-pk"), 5, 2)
+    with django_assert_num_queries(2):
+        page = list(pages.get_page(2))
+    assert page == jobs[2:4]
+    assert list(pages.get_page(3)) == jobs[4:]
 
 
 def test_active_jobs_are_all_counted_and_the_newest_that_ended(

@@ -169,10 +169,10 @@ def _in_sync(shown: ShownJob) -> SafeString:
     return format_html(
         '<span class="in-sync">{}</span>{}{}',
         _told(_("in sync for %(time)s"), time=since(job.ready_at)),
-        _mirrored(shown),
         ""
         if job.when_ready == WhenReady.WAIT
         else format_html(' <span class="muted">{}</span>', shown.then),
+        _mirrored(shown),
     )
 
 
