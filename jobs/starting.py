@@ -270,6 +270,7 @@ def _write_intent(hypervisor: Hypervisor, job: CopyJob) -> bool:
                 f"Starting: {disk.source} → {job.destination}.",
                 actor=SYSTEM,
                 source=disk.source,
+                source_format=disk.format,
                 libvirt_id=domain.domain_id,
                 started_at=timezone.now(),
                 claim=claim_of(job.destination),

@@ -59,8 +59,8 @@ def note_mirrors(
 ) -> None:
     """Write down the block jobs that the domains of `host` show now.
 
-    A disk's source is written with them: who adopts a copy has to know where the guest
-    is, and somebody may have pivoted since the last inventory.
+    A disk's source and its format are written with them: who adopts a copy has to know
+    where the guest is, and somebody may have pivoted since the last inventory.
     """
     told = {
         (uuid, target): disk
@@ -78,12 +78,13 @@ def note_mirrors(
         if now is None or not _shown(now.mirror):
             continue
         if (now.source, _destination(now.mirror)) != (source, mirror):
-            fields = {"source": now.source, **mirror_fields(now.mirror)}
-            Disk.objects.filter(pk=pk).update(**fields)
+            Disk.objects.filter(pk=pk).update(
+                source=now.source, format=now.format, **mirror_fields(now.mirror)
+            )
             changed, moved = True, moved or now.source != source
     if changed:
         live.wake_host(host)
-    if moved:  # its format, size and chain are others too
+    if moved:  # its size and chain are others too
         dispatch.sync_host(host.site.name, host.pk)
 
 

@@ -442,6 +442,7 @@ def _observation(disk: FakeDisk, persistent: bool, asked: bool) -> DiskObservati
         source=disk.source,
         persistent_source=disk.persistent_source if persistent else None,
         mirror=_mirror(copy),
+        format=disk.format,
         progress=(
             Progress(copy.current, copy.end, copy.bandwidth) if copy and asked else None
         ),

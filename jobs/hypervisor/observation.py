@@ -89,6 +89,7 @@ def disks_seen(definition: Element) -> dict[str, DiskObservation]:
             source=domain_xml.source(disk),
             persistent_source=None,
             mirror=domain_xml.mirror(disk),
+            format=domain_xml.format_of(disk),
             xml=domain_xml.text(disk),
         )
         for target, disk in domain_xml.disks(definition).items()

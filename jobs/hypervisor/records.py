@@ -145,15 +145,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class DiskObservation:
-    """A disk at one moment. `progress` is None where it was not asked for, where the
-    disk has no job, and where the guest did not answer. `xml` is its `<disk>` element
-    in the domain's own XML, the live one of a domain that runs."""
+    """A disk at one moment. `format` is the source's, as QEMU was told. `progress` is
+    None where it was not asked for, where the disk has no job, and where the guest did
+    not answer. `xml` is its `<disk>` element in the domain's own XML, the live one of a
+    domain that runs."""
 
     target: str
     source: str
     persistent_source: str | None
     mirror: Mirror | None = None
     progress: Progress | None = None
+    format: str = ""
     xml: str = ""
 
 

@@ -28,10 +28,10 @@ def operator(olga: User) -> Actor:
     return actor_of(olga)
 
 
-def by_virsh(guest: Guest, *options: str) -> str:
+def by_virsh(guest: Guest, *options: str, format: str = "qcow2") -> str:
     """A copy that this console knows nothing of; returns its destination."""
     path = f"{guest.source()}.foreign"
-    mirror = ("--dest", path, "--format", "qcow2", "--transient-job")
+    mirror = ("--dest", path, "--format", format, "--transient-job")
     guest.host.virsh("blockcopy", guest.name, "vda", *mirror, *options)
     return path
 
@@ -85,11 +85,12 @@ def test_a_copy_is_adopted_where_the_guest_is_by_now(
 ) -> None:
     """Somebody pivoted since the last inventory, and then began another copy."""
     guest, disk = make_disk(writing=False)
-    pivoted = by_virsh(guest, "--wait", "--pivot")
+    pivoted = by_virsh(guest, "--wait", "--pivot", format="raw")
     path = by_virsh(guest)
     (foreign,) = look_for_strangers(disk)
     job = actions.adopt(foreign, operator)
     assert (job.source, job.destination) == (pivoted, path)
+    assert (job.source_format, job.destination_format) == ("raw", "qcow2")
     workers.until(job, State.MIRRORING)
     actions.perform(actions.PIVOT, job, operator)
     workers.until(job, State.PIVOTED)

@@ -65,6 +65,22 @@ def test_what_the_host_says_is_kept_with_the_job(
     assert {finding["rule"] for finding in job.findings} >= {"domain_is_running"}
 
 
+def test_where_the_guest_is_by_now_is_kept_with_the_job(
+    job: CopyJob,
+    alder: FakeHypervisor,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody pivoted after the request, onto another format."""
+    say(monkeypatch)
+    disk = next(iter(alder.domains.values())).disks[job.disk]
+    disk.source, disk.format = "/images/elsewhere.raw", "raw"
+    workers.work()
+    begun = settled(job)
+    assert (begun.state, begun.source) == (State.COPYING, "/images/elsewhere.raw")
+    assert begun.source_format == "raw"
+
+
 def test_a_stop_ends_it_with_its_cause(
     job: CopyJob,
     alder: FakeHypervisor,
