@@ -131,7 +131,11 @@ def waits_for(job: Record, observation: Observation, act: Act | None) -> str:
     if isinstance(observation, Gone):
         return ""
     disk = observation.disks.get(job.disk)
-    return _with_mirror(job, disk.mirror) if disk and disk.mirror else ""
+    if disk and disk.mirror:
+        return _with_mirror(job, disk.mirror)
+    at_source = disk is not None and disk.source == job.source
+    ends = observation.state == "shutdown" and at_source
+    return "the guest, which is being shut down, to be off" if ends else ""
 
 
 def _with_mirror(job: Record, mirror: Mirror) -> str:
