@@ -35,14 +35,14 @@ def row(on: str) -> Callable[[Callable[[Console, Row], None]], None]:
     return add
 
 
-@row("postgresql")
+@row("sqlite postgresql")
 def worker_between_intent_and_call(console: Console, row: Row) -> None:
     console.stack.worker.kill()
     row.thaw()
     console.stack.bring_back(console.stack.worker)
 
 
-@row("sqlite")
+@row("sqlite postgresql")
 def worker_in_the_call(console: Console, row: Row) -> None:
     """The calls take effect while nobody is there to hear the answer."""
     stuck = ("finishing", "cancelling")
@@ -65,14 +65,14 @@ def worker_between_call_and_outcome(console: Console, row: Row) -> None:
     console.stack.bring_back(console.stack.worker)
 
 
-@row("sqlite")
+@row("sqlite postgresql")
 def beat(console: Console, row: Row) -> None:
     console.stack.beat.kill()
     row.thaw()
     console.stack.bring_back(console.stack.beat)
 
 
-@row("sqlite")
+@row("sqlite postgresql")
 def listener(console: Console, row: Row) -> None:
     """Nothing depends on events: all is found out before it comes back."""
     console.stack.listener.kill()
@@ -81,14 +81,14 @@ def listener(console: Console, row: Row) -> None:
     console.stack.bring_back(console.stack.listener)
 
 
-@row("sqlite")
+@row("sqlite postgresql")
 def web(console: Console, row: Row) -> None:
     console.stack.web.kill()
     row.thaw()
     console.stack.bring_back(console.stack.web)
 
 
-@row("postgresql")
+@row("sqlite postgresql")
 def web_beat_and_listener(console: Console, row: Row) -> None:
     stack = console.stack
     for service in (stack.web, stack.beat, stack.listener):
