@@ -139,7 +139,7 @@ def stuck_jobs() -> CopyJobQuerySet:
 
 
 def needs_a_look(actor: Actor) -> dict[str, Any]:
-    """Return what somebody should look at besides the decisions; four queries."""
+    """Return what somebody should look at besides the decisions; five queries."""
     strangers = list(foreign_copies()[: MOST_STRANGERS + 1])
     failed = list(CopyJob.objects.recently_ended().filter(news())[: MOST_FAILED + 1])
     stuck = list(stuck_jobs()[: MOST_STUCK + 1])
