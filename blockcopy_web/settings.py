@@ -178,7 +178,7 @@ TEMPLATES = [
             ],
             "libraries": {
                 name: f"jobs.console.templatetags.{name}"
-                for name in ("console", "rows")
+                for name in ("console", "fleet_rows", "rows")
             },
         },
     }

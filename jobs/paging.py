@@ -10,11 +10,11 @@ from django.core.paginator import Page, Paginator
 PER_PAGE = 40
 # So many rows are counted and can be leafed through; further ones by narrowing the
 # filter down. Else each look at a list would take longer with each year of history.
-MOST_LISTED = 1_000
+MOST_LISTED = 500
 
 
 class AtLeast(int):
-    """How many rows were counted of which there may be more: shown as "1000+"."""
+    """How many rows were counted of which there may be more: shown as "500+"."""
 
     def __str__(self) -> str:
         return f"{int(self)}+"

@@ -109,6 +109,8 @@ class AuditedAdmin(admin.ModelAdmin[Any]):
     Django calls these hooks inside it: a change whose entry can't be written is undone.
     """
 
+    list_per_page = PER_PAGE
+
     def save_model(
         self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool
     ) -> None:

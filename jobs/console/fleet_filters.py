@@ -18,6 +18,7 @@ from jobs.console.filtering import MOST, GroupedFilter
 from jobs.console.fleet import domain_rows, hosts_with_counts
 from jobs.console.selects import HostSelect
 from jobs.models import NEARLY_FULL, Domain, Host, Site, StoragePool
+from jobs.models.search import mentioning
 
 _NO_GROUP = {"invalid_choice": _("There is no state “%(value)s”.")}
 _NO_ORDER = {"invalid_choice": _("There is no order “%(value)s”.")}
@@ -152,7 +153,9 @@ class DomainFilter(FleetFilter):
         return domain_rows()
 
     def mentions(self, found: Any, _name: str, text: str) -> Any:
-        return found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
+        wanted = Q(name__icontains=text) | Q(uuid__istartswith=text)
+        # The index for searches finds those that have it anywhere.
+        return mentioning(found, text).filter(wanted)
 
 
 # --- Storage pools -----------------------------------------------------------------

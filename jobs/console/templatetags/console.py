@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django import template
+from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.context import Context
 from django.urls import reverse
@@ -76,6 +77,11 @@ def icon(name: str, size: int = 16) -> SafeString:
 
 
 def _badge(look: Look, text: str) -> SafeString:
+    return _drawn(look, localized(text))
+
+
+@lru_cache(maxsize=500)
+def _drawn(look: Look, text: str) -> SafeString:
     return format_html(
         '<span class="state state-{}{}">{}{}</span>',
         look.family,
@@ -90,6 +96,12 @@ def state(value: str) -> SafeString:
     """Show a job's state as icon, colour and word."""
     known = State(value)
     return _badge(LOOKS[known], known.label)
+
+
+@register.simple_tag
+def attributes(given: dict[str, Any]) -> SafeString:
+    """Write a widget's attributes."""
+    return flatatt(given)
 
 
 @register.filter

@@ -11,11 +11,12 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
-from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from jobs.console import clock
+from jobs.console.markup import NOTHING, told
 from jobs.console.shown import ShownJob, ShownVerb
 from jobs.console.templatetags.console import (
     age,
@@ -30,8 +31,6 @@ from jobs.console.templatetags.console import (
 from jobs.lifecycle import State, WhenReady
 
 register = template.Library()
-
-NOTHING = mark_safe("")
 
 
 @register.simple_tag
@@ -63,12 +62,6 @@ def job_row(
     )
 
 
-def _told(message: str, **parts: Any) -> SafeString:
-    """A message of the catalog with its parts escaped, as blocktranslate has it."""
-    escaped = {name: conditional_escape(part) for name, part in parts.items()}
-    return mark_safe(message % escaped)  # noqa: S308
-
-
 def _choose(shown: ShownJob) -> SafeString:
     job = shown.job
     return format_html(
@@ -76,7 +69,7 @@ def _choose(shown: ShownJob) -> SafeString:
         'type="checkbox" data-choose name="job" value="{pk}" id="choose-{pk}" '
         'aria-label="{label}"></td>',
         pk=job.pk,
-        label=_told(
+        label=told(
             _("Select %(disk)s of %(domain)s, job %(id)s"),
             disk=job.disk,
             domain=job.domain_name,
@@ -115,7 +108,7 @@ def _verb(shown: ShownJob, choice: ShownVerb) -> SafeString:
         key=shown.key,
         address=reverse("job-verb", args=[job.pk, choice.verb.name]),
         label=choice.verb.label,
-        of=_told(_("%(disk)s of %(domain)s"), disk=job.disk, domain=job.domain_name),
+        of=told(_("%(disk)s of %(domain)s"), disk=job.disk, domain=job.domain_name),
     )
 
 
@@ -136,7 +129,7 @@ def _progress(shown: ShownJob) -> SafeString:
         return _scheduled(shown)
     return format_html(
         '<span class="muted">{}</span>',
-        _told(_("for %(time)s"), time=since(shown.state_since)),
+        told(_("for %(time)s"), time=since(shown.state_since)),
     )
 
 
@@ -148,14 +141,14 @@ def _silent(shown: ShownJob) -> SafeString:
         else _("no news, last seen %(when)s")
     )
     when = ago(host.last_seen_at)
-    return format_html('<span class="age">{}</span>', _told(message, when=when))
+    return format_html('<span class="age">{}</span>', told(message, when=when))
 
 
 def _ended(shown: ShownJob) -> SafeString:
     took: Any = ""
     if shown.ran_for is not None:
         time = clock.duration_text(shown.ran_for)
-        took = format_html(", {}", _told(_("took %(time)s"), time=time))
+        took = format_html(", {}", told(_("took %(time)s"), time=time))
     return format_html(
         '<span class="muted">{} {}{}</span>',
         shown.state.label,
@@ -168,7 +161,7 @@ def _in_sync(shown: ShownJob) -> SafeString:
     job = shown.job
     return format_html(
         '<span class="in-sync">{}</span>{}{}',
-        _told(_("in sync for %(time)s"), time=since(job.ready_at)),
+        told(_("in sync for %(time)s"), time=since(job.ready_at)),
         ""
         if job.when_ready == WhenReady.WAIT
         else format_html(' <span class="muted">{}</span>', shown.then),
@@ -181,7 +174,7 @@ def _mirrored(shown: ShownJob) -> SafeString:
         return NOTHING
     return format_html(
         '<span class="muted small">, {}</span> {}',
-        _told(_("%(size)s mirrored"), size=shown.mirrored_text),
+        told(_("%(size)s mirrored"), size=shown.mirrored_text),
         age(shown.progress.at),
     )
 
@@ -198,7 +191,7 @@ def _copying(shown: ShownJob) -> SafeString:
         'aria-label="{label}"></progress> <span class="line-meter-text">{text}</span>'
         '</span> <span class="muted small">{words}</span> {age}',
         value="" if percent is None else format_html(' value="{}"', f"{percent:.1f}"),
-        label=_told(
+        label=told(
             _("Copied of %(disk)s of %(domain)s"),
             disk=job.disk,
             domain=job.domain_name,
@@ -212,11 +205,11 @@ def _copying(shown: ShownJob) -> SafeString:
 def _scheduled(shown: ShownJob) -> SafeString:
     start_at = shown.job.start_at
     if shown.overdue:
-        message = _told(_("was to start %(time)s"), time=moment(start_at))
+        message = told(_("was to start %(time)s"), time=moment(start_at))
         return format_html('<strong class="warn">{}</strong>', message)
     return format_html(
         '<span class="muted">{}</span>',
-        _told(
+        told(
             _("starts %(time)s, %(left)s"),
             time=moment(start_at),
             left=until(start_at),
