@@ -20,7 +20,7 @@ from django_filters import (
 )
 
 from jobs.console.filtering import MOST, Chip, DayRangeFilter, ListFilter
-from jobs.console.selects import HostSelect
+from jobs.console.selects import NameSelect
 from jobs.lifecycle import ACTIVE, ENDED, State, WhenReady
 from jobs.models import CopyJob, Host, Site
 from jobs.models.job import DESTINATION_BEGINS, WAITING, CopyJobQuerySet
@@ -97,12 +97,13 @@ class JobFilter(ListFilter):
         field_name="host__site",
         queryset=Site.objects.all(),
         to_field_name="name",
+        widget=NameSelect,
         empty_label=_("Any site"),
         error_messages={"invalid_choice": _("There is no such site.")},
     )
     host = ModelChoiceFilter(
         queryset=Host.objects.all(),
-        widget=HostSelect,
+        widget=NameSelect,
         empty_label=_("Any host"),
         error_messages={"invalid_choice": _("There is no such host.")},
     )

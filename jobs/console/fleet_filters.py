@@ -16,7 +16,7 @@ from django_filters import (
 
 from jobs.console.filtering import MOST, GroupedFilter
 from jobs.console.fleet import domain_rows, hosts_with_counts
-from jobs.console.selects import HostSelect
+from jobs.console.selects import NameSelect
 from jobs.models import NEARLY_FULL, Domain, Host, Site, StoragePool
 from jobs.models.search import mentioning
 
@@ -29,6 +29,7 @@ def _site(field: str) -> ModelChoiceFilter:
         field_name=field,
         queryset=Site.objects.all(),
         to_field_name="name",
+        widget=NameSelect,
         empty_label=_("Any site"),
         label=_("Site"),
         error_messages={"invalid_choice": _("There is no such site.")},
@@ -39,7 +40,7 @@ def _host() -> ModelChoiceFilter:
     return ModelChoiceFilter(
         queryset=Host.objects.all(),
         to_field_name="name",
-        widget=HostSelect,
+        widget=NameSelect,
         empty_label=_("Any host"),
         label=_("Host"),
         error_messages={"invalid_choice": _("There is no such host.")},

@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from jobs.actions import withdrawal_why_not
-from jobs.console.selects import HostSelect
+from jobs.console.selects import NameSelect
 from jobs.leftovers import proofs, uses_of
 from jobs.models import CopyJob, Host, Leftover
 from jobs.models.search import mentioning
@@ -35,7 +35,7 @@ class LeftoverFilter(forms.Form):
     host = forms.ModelChoiceField(
         required=False,
         queryset=Host.objects.all(),
-        widget=HostSelect({"class": "form-select filter-choice", "id": "host"}),
+        widget=NameSelect({"class": "form-select filter-choice", "id": "host"}),
         empty_label=_("Any host"),
     )
     kind = forms.ChoiceField(

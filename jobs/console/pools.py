@@ -33,13 +33,13 @@ class ShownPool:
     """A pool with what is going on in it.
 
     `others`: pools of other hosts that are known to be the same storage; what happens
-    there happens here.
+    there happens here. `left`: the bytes of each leftover, None for one not measured.
     """
 
     pool: StoragePool
     others: list[StoragePool] = field(default_factory=list)
     promised: list[Promise] = field(default_factory=list)
-    left: list[Leftover] = field(default_factory=list)
+    left: list[int | None] = field(default_factory=list)
 
     # --- Room -----------------------------------------------------------------------
 
@@ -115,11 +115,11 @@ class ShownPool:
 
     @property
     def left_bytes(self) -> int:
-        return sum(row.bytes or 0 for row in self.left)
+        return sum(taken or 0 for taken in self.left)
 
     @property
     def unmeasured(self) -> int:
-        return sum(row.bytes is None for row in self.left)
+        return sum(taken is None for taken in self.left)
 
     @property
     def leftovers_address(self) -> str:
@@ -172,17 +172,17 @@ def _around(rows: list[StoragePool]) -> list[StoragePool]:
     return list(found.only("kind", "name", "path", "source", "host__name"))
 
 
-def _leftovers(which: Q, pools: list[StoragePool]) -> dict[int, list[Leftover]]:
-    """What jobs left, by the pool that it lies in."""
+def _leftovers(which: Q, pools: list[StoragePool]) -> dict[int, list[int | None]]:
+    """The bytes of what jobs left, by the pool that it lies in."""
     of_host: dict[int, list[StoragePool]] = {}
     for pool in pools:
         of_host.setdefault(pool.host_id, []).append(pool)
-    found: dict[int, list[Leftover]] = {}
+    found: dict[int, list[int | None]] = {}
     rows = Leftover.objects.there().filter(which)
-    for row in rows.only("host_id", "location", "bytes"):
-        inside = pool_of(row.location, of_host.get(row.host_id, []))
+    for host, location, taken in rows.values_list("host_id", "location", "bytes"):
+        inside = pool_of(location, of_host.get(host, []))
         if inside is not None:
-            found.setdefault(inside.pk, []).append(row)
+            found.setdefault(inside.pk, []).append(taken)
     return found
 
 
@@ -190,7 +190,7 @@ def _shown(
     pool: StoragePool,
     around: list[StoragePool],
     promised: dict[int, list[Promise]],
-    left: dict[int, list[Leftover]],
+    left: dict[int, list[int | None]],
 ) -> ShownPool:
     others = [other for other in around if _is_same(pool, other)]
     whole = [pool, *others]

@@ -10,9 +10,9 @@ from django.forms.utils import flatatt
 from django.utils.safestring import SafeString, mark_safe
 
 
-class HostSelect(Select):
-    """A select of rows with a name: a thousand of them are read and written in some
-    milliseconds, for which Django's own takes a tenth of a second."""
+class NameSelect(Select):
+    """A select of rows with a name, of hosts or sites: a thousand of them are read and
+    written in some milliseconds, for which Django's own takes a tenth of a second."""
 
     def render(
         self, name: str, value: Any, attrs: Any = None, renderer: Any = None

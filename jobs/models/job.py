@@ -67,10 +67,10 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
         """Leave what only a job's page shows in the database; some of it is long."""
         return self.defer("findings", "accepted", "destination_xml")
 
-    def for_a_list(self) -> CopyJobQuerySet:
+    def for_a_list(self, *more: str) -> CopyJobQuerySet:
         """Load what a row of a list shows, and of its host; all the other columns, four
-        times as many, are asked for one by one."""
-        return self.select_related("host").only(*_IN_A_LIST)
+        times as many, are asked for one by one. `more`: columns to load besides."""
+        return self.select_related("host").only(*_IN_A_LIST, *more)
 
     def waiting(self) -> CopyJobQuerySet:
         """Return the jobs that wait for a person's decision."""

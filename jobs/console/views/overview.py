@@ -141,8 +141,9 @@ def stuck_jobs() -> CopyJobQuerySet:
 def needs_a_look(actor: Actor) -> dict[str, Any]:
     """Return what somebody should look at besides the decisions; five queries."""
     strangers = list(foreign_copies()[: MOST_STRANGERS + 1])
-    failed = list(CopyJob.objects.recently_ended().filter(news())[: MOST_FAILED + 1])
-    stuck = list(stuck_jobs()[: MOST_STUCK + 1])
+    failures = CopyJob.objects.recently_ended().filter(news())
+    failed = list(failures.for_a_list("failure")[: MOST_FAILED + 1])
+    stuck = list(stuck_jobs().for_a_list("flagged")[: MOST_STUCK + 1])
     return {
         "stuck": [Stuck(job) for job in stuck[:MOST_STUCK]],
         "more_stuck": len(stuck) > MOST_STUCK,
@@ -178,6 +179,7 @@ def hosts_in_brief() -> QuerySet[Any]:
     """Return some hosts with `active_jobs`, those that do not answer first."""
     return (
         Host.objects.filter(enabled=True)
+        .only("name", "enabled", "error", "error_at", "last_seen_at")
         .annotate(active_jobs=active_jobs())
         .order_by(F("error_at").asc(nulls_last=True), "name")[:MOST_HOSTS]
     )
