@@ -58,6 +58,14 @@ class LeftoverFilter(forms.Form):
         return found.select_related("host", "job")
 
     @property
+    def total(self) -> Total | None:
+        """Return how much takes room of what matches; None where nothing is there any
+        more: to add that up takes longer with each year."""
+        if self.is_valid() and self.cleaned_data["state"] == "removed":
+            return None
+        return total_of(self.leftovers())
+
+    @property
     def narrowed(self) -> bool:
         """Whether any filter is set."""
         return any(self.data.get(name) for name in self.fields)

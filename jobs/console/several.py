@@ -21,7 +21,7 @@ from jobs.console.fields import SizeField
 from jobs.console.forms import prepare
 from jobs.console.pools import ShownPool
 from jobs.console.preview import consequence
-from jobs.console.storage import EXTENSIONS, free_path, plain, takes_files, with_room
+from jobs.console.storage import EXTENSIONS, free_paths, plain, takes_files, with_room
 from jobs.console.suggested import roomiest
 from jobs.console.verdict import Verdict, verdict_of
 from jobs.lifecycle import WhenReady
@@ -127,8 +127,12 @@ class SeveralForm(forms.Form):
     def chosen_pool(self) -> ShownPool | None:
         return self.pools.get(self.cleaned_data.get("pool", ""))
 
-    def destination(self, disk: Disk, today: date) -> str:
-        """Return where `disk` goes: the pattern, or beside it if that is taken."""
+    def destinations(self, disks: Sequence[Disk], today: date) -> list[str]:
+        """Return where each disk goes: the pattern, or beside it if that is taken."""
+        wanted = [self._by_pattern(disk, today) for disk in disks]
+        return free_paths(disks[0].domain.host, wanted) if disks else []
+
+    def _by_pattern(self, disk: Disk, today: date) -> str:
         chosen, written = self.chosen_pool, str(self.cleaned_data["directory"]).strip()
         directory = chosen.pool.path if chosen else written
         name = self.cleaned_data["pattern"].format(
@@ -138,20 +142,20 @@ class SeveralForm(forms.Form):
             host=plain(disk.domain.host.name),
         )
         extension = EXTENSIONS[self.format_of(disk)]
-        return free_path(disk, posixpath.join(directory, f"{name}.{extension}"))
+        return posixpath.join(directory, f"{name}.{extension}")
 
     def format_of(self, disk: Disk) -> str:
         chosen = str(self.cleaned_data["format"])
         known = disk.format if disk.format in FORMATS else "qcow2"
         return known if chosen == "same" else chosen
 
-    def form_of(self, disk: Disk, today: date) -> CopyForm:
+    def form_of(self, disk: Disk, destination: str) -> CopyForm:
         """Return the form of one disk's copy, as if somebody had filled it in."""
         data, given = QueryDict(mutable=True), self.cleaned_data
         data.update(
             {
                 "destination_kind": "file",
-                "destination": self.destination(disk, today),
+                "destination": destination,
                 "format": self.format_of(disk),
                 "when_ready": given["when_ready"],
                 "bandwidth": str(given.get("bandwidth", 0) or ""),
@@ -188,7 +192,7 @@ class OneCopy:
 
 def copies_of(
     form: SeveralForm,
-    disks: Iterable[Disk],
+    disks: Sequence[Disk],
     actor: Actor,
     today: date,
     *,
@@ -202,7 +206,8 @@ def copies_of(
     """
     if not form.is_valid():
         return []
-    forms_of = [(disk, form.form_of(disk, today)) for disk in disks]
+    places = zip(disks, form.destinations(disks, today), strict=True)
+    forms_of = [(disk, form.form_of(disk, place)) for disk, place in places]
     if asks and patience:
         for _disk, one in forms_of:
             verdict_of(one, actor, asks)

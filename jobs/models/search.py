@@ -98,13 +98,17 @@ def lying_at(
     return cast("QuerySet[Row]", known.filter(**wanted))
 
 
-def beginning(rows: QuerySet[Row], column: str, prefix: str) -> QuerySet[Row]:
-    """Keep the rows whose `column`, one of PLACES, begins with `prefix`."""
+def beginning(
+    rows: QuerySet[Row], column: str, prefixes: Collection[str]
+) -> QuerySet[Row]:
+    """Keep the rows whose `column`, one of PLACES, begins with any of `prefixes`."""
     known: Any = rows.alias(**{f"{column}_begins": Left(column, KNOWN_CHARACTERS)})
-    begun = {f"{column}_begins__startswith": prefix[:KNOWN_CHARACTERS]}
-    return cast(
-        "QuerySet[Row]", known.filter(**begun, **{f"{column}__startswith": prefix})
+    begun = (
+        Q(**{f"{column}_begins__startswith": prefix[:KNOWN_CHARACTERS]})
+        & Q(**{f"{column}__startswith": prefix})
+        for prefix in sorted(prefixes)
     )
+    return cast("QuerySet[Row]", known.filter(reduce(or_, begun, Q(pk__in=()))))
 
 
 # --- The indexes ---------------------------------------------------------------------

@@ -168,6 +168,7 @@ def disk_has_no_job(case: Case) -> Finding:
         CopyJob.objects.active()
         .exclude(pk=case.request.job)
         .filter(host=domain.host, domain_uuid=domain.uuid, disk=case.target)
+        .only("state")
         .first()
     )
     if ours is not None:

@@ -88,8 +88,12 @@ def destination_is_free(case: Case) -> Finding | None:
 
 def _users(case: Case) -> list[Disk]:
     """All known disks that any of the destination's texts is a part of, own first."""
+    # What tells who they are; some forty columns are none of it.
+    named = ("target", "domain__name", "domain__host", "domain__host__name")
     found = {
-        user.pk: user for location in case.locations for user in in_use(location)[:50]
+        user.pk: user
+        for location in case.locations
+        for user in in_use(location).only(*named)[:50]
     }
     return sorted(
         found.values(),
@@ -107,7 +111,8 @@ def _promised(case: Case) -> CopyJob | None:
     jobs = CopyJob.objects.active().exclude(pk=own)
     if own:
         jobs = jobs.exclude(pk__gt=own, state__in=(State.REQUESTED, State.QUEUED))
-    for job in jobs.filter(destination__in=case.locations):
+    named = ("destination_kind", "created_volume", "host")
+    for job in jobs.filter(destination__in=case.locations).only(*named):
         same_name_only = job.destination_kind == "volume" and not job.created_volume
         if job.host_id == case.host.pk or not same_name_only:
             return job

@@ -99,6 +99,9 @@ def test_what_is_removed_is_a_page_of_its_own(ada: User, leftover: Leftover) -> 
     assert leftover.location in text
     assert "Removed." in text
     assert act(leftover) not in text
+    # It takes no room any more, and is not added up: that would grow for ever.
+    assert "<h2>3 GiB</h2>" not in text
+    assert "1 leftover" in text
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_place_is_found_through_its_index(host: Host) -> None:
             # Of disks, few show a mirror at all: their index does as well.
             index = f"(jobs_{name.lower()}_by_{column}|disks_with_{column}) "
             assert re.search(index, plan_of(lying_at(rows, column, {"/srv/a", "/b"})))
-            assert re.search(index, plan_of(beginning(rows, column, "/srv/a")))
+            assert re.search(index, plan_of(beginning(rows, column, {"/srv/a"})))
 
 
 def test_places_longer_than_an_index_holds_are_kept_apart(disk: Disk) -> None:
@@ -126,10 +126,10 @@ def test_places_longer_than_an_index_holds_are_kept_apart(disk: Disk) -> None:
     link = ChainLink.objects.create(disk=disk, depth=7, location=long, kind="file")
     links = ChainLink.objects.order_by()
     assert list(lying_at(links, "location", {long, "/other"})) == [link]
-    assert list(beginning(links, "location", long[:3000])) == [link]
+    assert list(beginning(links, "location", {long[:3000]})) == [link]
     for other in (long[:3000], long[:3999] + "?", long + "x"):
         assert not lying_at(links, "location", {other}).exists()
-    assert not beginning(links, "location", long[:3000] + "?").exists()
+    assert not beginning(links, "location", {long[:3000] + "?"}).exists()
 
 
 @on_postgresql

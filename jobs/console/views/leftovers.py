@@ -18,7 +18,7 @@ from django_htmx.http import trigger_client_event
 
 from jobs import actions
 from jobs.actor import Actor, from_request
-from jobs.console.ledger import LeftoverFilter, show_leftovers, total_of
+from jobs.console.ledger import LeftoverFilter, show_leftovers
 from jobs.console.page import Request, needs, show, wants_fragment
 from jobs.console.views.verbs import MOST_REASON
 from jobs.models import Host, Leftover
@@ -31,10 +31,11 @@ from jobs.said import localized, say
 def leftovers(request: Request) -> HttpResponse:
     """List them; `state`, `host`, `kind`, `q` and `page` in the address narrow it."""
     form = LeftoverFilter(request.GET)
-    found = form.leftovers()
-    total = total_of(found)
-    more = total.count > MOST_LISTED
-    pages = Pages(found, AtLeast(total.count) if more else total.count)
+    total = form.total
+    counted = total.count if total else None
+    if counted and counted > MOST_LISTED:
+        counted = AtLeast(counted)
+    pages = Pages(form.leftovers(), counted)
     page = pages.get_page(request.GET.get("page"))
     context = {
         "form": form,
