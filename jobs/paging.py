@@ -27,7 +27,9 @@ class BoundedPaginator(Paginator[Any]):
     def count(self) -> int:
         """Return how many rows there are, as far as they can be leafed through."""
         rows: Any = self.object_list
-        found = int(rows.order_by()[: MOST_LISTED + 1].count())
+        # The newest of them: told no order, PostgreSQL begins wherever the last to read
+        # the table has got to, and may find few of them there for long.
+        found = int(rows.order_by("-pk")[: MOST_LISTED + 1].count())
         return AtLeast(MOST_LISTED) if found > MOST_LISTED else found
 
 
