@@ -25,6 +25,8 @@ class ConsoleAdminSite(AdminSite):
     site_header = _("Blockcopy Console administration")
     site_title = _("Blockcopy Console")
     index_title = _("Administration")
+    # Beside it, a list would be cut off on a laptop; the index leads everywhere.
+    enable_nav_sidebar = False
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -229,7 +229,10 @@ class Counts:
 
     def _counted(self, states: set[str], others: int = 0) -> int:
         found = others + sum(self.by_state.get(state, 0) for state in states)
-        return AtLeast(found) if self.more and states & ENDED else found
+        if not self.more or not states & ENDED:
+            return found
+        # One more was read than is counted, to know that there are more.
+        return AtLeast(found - (states >= ENDED))
 
 
 # --- Chips -------------------------------------------------------------------------
