@@ -1,5 +1,5 @@
-"""Markup that is written in Python: rows of lists, of which a template would take five
-times as long as all the rest of the page.
+"""Markup that is written in Python: the rows of lists, for which a template takes three
+to five times as long, and longer than for all the rest of the page.
 
 Everything goes through format_html, so that it is escaped as in a template.
 """

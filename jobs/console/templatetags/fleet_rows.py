@@ -1,4 +1,5 @@
-"""The rows of domain_rows.html and pool_rows.html (see jobs.console.markup)."""
+"""The rows of domain_rows.html and pool_rows.html (see jobs.console.markup), and those
+of their parts that other pages have too."""
 
 from __future__ import annotations
 

@@ -1,9 +1,5 @@
-"""The rows of job_table.html: forty of them on a page, each with up to thirty parts.
-
-They are the same in every list of jobs, and drawn here since a template takes five
-times as long for them, which was more than all the rest of the page. Everything goes
-through format_html, so that it is escaped as in a template.
-"""
+"""The rows of job_table.html (see jobs.console.markup): forty of them on a page, each
+with up to thirty parts, the same in every list of jobs."""
 
 from __future__ import annotations
 
