@@ -28,6 +28,7 @@ from jobs.console.storage import pool_address, pool_of
 from jobs.console.strangers import Stranger, show_strangers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
+from jobs.models.search import mentioning
 from jobs.preflight import why_not_copied
 from jobs.said import say
 from jobs.strangers import foreign_copies
@@ -131,11 +132,12 @@ def present_disks() -> QuerySet[Disk]:
 
 def domain_rows() -> QuerySet[Domain]:
     """Return domains with host, present disks and `active_jobs`, in four queries."""
+    active = CopyJob.objects.active().only("domain", "disk", "state")
     return (
         Domain.objects.select_related("host__site")
         .prefetch_related(
             Prefetch("disks", present_disks(), to_attr="present_disks"),
-            Prefetch("jobs", CopyJob.objects.active(), to_attr="active_jobs"),
+            Prefetch("jobs", active, to_attr="active_jobs"),
         )
         .order_by("name", "host__name", "pk")
     )
@@ -147,9 +149,16 @@ def present_domains(host: Host) -> QuerySet[Domain]:
 
 
 def running_domains(text: str) -> QuerySet[Domain]:
-    """Return `domain_rows` that are on and whose name or UUID holds `text`."""
+    """Return `domain_rows` that are on and `named` so."""
     found = domain_rows().filter(gone_at=None, libvirt_id__isnull=False)
-    return found.filter(Q(name__icontains=text) | Q(uuid__istartswith=text))
+    return named(found, text)
+
+
+def named(domains: QuerySet[Domain], text: str) -> QuerySet[Domain]:
+    """Keep the domains in whose name `text` stands, or whose UUID begins with it."""
+    wanted = Q(name__icontains=text) | Q(uuid__istartswith=text)
+    # The index for searches finds those that have it anywhere.
+    return mentioning(domains, text).filter(wanted)
 
 
 # --- Disks -------------------------------------------------------------------------
@@ -206,7 +215,7 @@ def disk_cards(domain: Domain, actor: Actor) -> list[DiskCard]:
     """Return the present disks of `domain` with chains, pools, jobs and strangers."""
     disks = present_disks().filter(domain=domain).prefetch_related("chain")
     pools = list(domain.host.pools.filter(gone_at=None).select_related("host"))
-    jobs = domain.jobs.all()
+    jobs = CopyJob.objects.filter(domain=domain).for_a_list()
     active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
     found = foreign_copies(Q(domain=domain))
     strangers = {each.disk.pk: each for each in show_strangers(found, actor)}

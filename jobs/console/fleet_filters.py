@@ -15,10 +15,9 @@ from django_filters import (
 )
 
 from jobs.console.filtering import MOST, GroupedFilter
-from jobs.console.fleet import domain_rows, hosts_with_counts
+from jobs.console.fleet import domain_rows, hosts_with_counts, named
 from jobs.console.selects import NameSelect
 from jobs.models import NEARLY_FULL, Domain, Host, Site, StoragePool
-from jobs.models.search import mentioning
 
 _NO_GROUP = {"invalid_choice": _("There is no state “%(value)s”.")}
 _NO_ORDER = {"invalid_choice": _("There is no order “%(value)s”.")}
@@ -154,9 +153,7 @@ class DomainFilter(FleetFilter):
         return domain_rows()
 
     def mentions(self, found: Any, _name: str, text: str) -> Any:
-        wanted = Q(name__icontains=text) | Q(uuid__istartswith=text)
-        # The index for searches finds those that have it anywhere.
-        return mentioning(found, text).filter(wanted)
+        return named(found, text)
 
 
 # --- Storage pools -----------------------------------------------------------------

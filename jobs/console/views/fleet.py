@@ -55,7 +55,7 @@ def listed(
 def host(request: Request, pk: int) -> HttpResponse:
     """Show what a host said of itself, its pools, domains and jobs."""
     host = get_object_or_404(fleet.hosts_with_counts(), pk=pk)
-    jobs = CopyJob.objects.filter(host=host).select_related("host", "domain")
+    jobs = CopyJob.objects.filter(host=host).for_a_list()
     return show(
         request,
         "console/host.html",
