@@ -260,7 +260,15 @@ class CopyJob(models.Model):
                 condition=models.Q(state__in=sorted(ENDED)),
                 name="jobs_by_host_and_end",
             ),
-            # The overview: what runs, the oldest first.
+            # The overview: what waits for a decision, the longest first; and what has
+            # reached a limit.
+            models.Index(fields=["ready_at"], condition=WAITING, name="jobs_that_wait"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state=State.COPYING) & ~models.Q(flagged=""),
+                name="jobs_at_a_limit",
+            ),
+            # What runs, the oldest first.
             models.Index(
                 fields=["id"],
                 condition=models.Q(state__in=sorted(ACTIVE)),
