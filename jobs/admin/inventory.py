@@ -102,8 +102,9 @@ class DiskAdmin(ReadOnlyAdmin):
         "domain__host__site",
     ]
     list_select_related = ["domain__host"]
-    # By their names, a search would read all domains down to the first that match.
-    ordering = ["domain_id", "target", "id"]
+    # The newest domains' first. By their names, a search would read all domains down to
+    # the first that match.
+    ordering = ["-domain_id", "target", "id"]
     search_fields = SEARCHED["Disk"]
     inlines = [ChainInline]
 
