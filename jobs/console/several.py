@@ -23,7 +23,7 @@ from jobs.console.pools import ShownPool
 from jobs.console.preview import consequence
 from jobs.console.storage import EXTENSIONS, free_paths, plain, takes_files, with_room
 from jobs.console.suggested import roomiest
-from jobs.console.verdict import Verdict, verdict_of
+from jobs.console.verdict import Verdict, verdicts_of
 from jobs.lifecycle import WhenReady
 from jobs.models import Disk
 from jobs.models.job import AtLimit
@@ -207,14 +207,9 @@ def copies_of(
     if not form.is_valid():
         return []
     places = zip(disks, form.destinations(disks, today), strict=True)
-    forms_of = [(disk, form.form_of(disk, place)) for disk, place in places]
-    if asks and patience:
-        for _disk, one in forms_of:
-            verdict_of(one, actor, asks)
-    return [
-        OneCopy(disk, one, verdict_of(one, actor, asks, patience))
-        for disk, one in forms_of
-    ]
+    forms_of = [form.form_of(disk, place) for disk, place in places]
+    verdicts = verdicts_of(forms_of, actor, asks, patience)
+    return [OneCopy(*each) for each in zip(disks, forms_of, verdicts, strict=True)]
 
 
 def together(form: SeveralForm, disks: Iterable[Disk]) -> str:

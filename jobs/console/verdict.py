@@ -7,7 +7,7 @@ by the request's digest, and while there is none the page says that it asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from jobs.actor import Actor
 from jobs.checks import Checked
 from jobs.console.copy_fields import FORMATS
 from jobs.console.copy_form import CopyForm
-from jobs.preflight import Finding, Level, preflight
+from jobs.preflight import Finding, Level, preflight, preflights
 from jobs.said import say, say_many
 
 # Rules that must pass before it makes sense to ask the host.
@@ -119,15 +119,36 @@ def verdict_of(
 
     Waits at most `patience` seconds for its answer.
     """
-    request = form.wanted
-    known = preflight(request)
+    return _verdict(form, preflight(form.wanted), actor, may_ask, patience)
+
+
+def verdicts_of(
+    forms: Sequence[CopyForm], actor: Actor, may_ask: bool, patience: float = 0.0
+) -> list[Verdict]:
+    """Judge what each of `forms` asks for, and ask its host about all of them before
+    any answer is waited for, at most `patience` seconds for each."""
+    known = preflights(form.wanted for form in forms)
+    judged = list(zip(forms, known, strict=True))
+    asked = [_verdict(form, found, actor, may_ask) for form, found in judged]
+    if not patience:
+        return asked
+    return [_verdict(form, found, actor, may_ask, patience) for form, found in judged]
+
+
+def _verdict(
+    form: CopyForm,
+    known: list[Finding],
+    actor: Actor,
+    may_ask: bool,
+    patience: float = 0.0,
+) -> Verdict:
     if form.nowhere:
         complaint = "destination_makes_sense"
         rest = [found for found in known if found.rule != complaint]
         return _shown(form, rest, nowhere=True)
     if not may_ask or form.errors or _not_yet(known):
         return _shown(form, known)
-    key = actions.ask_check(request, actor)
+    key = actions.ask_check(form.wanted, actor)
     checked = wait_for(key, patience)
     found = _together(known, checked.findings) if checked else known
     return _shown(form, found, key=key, checked=checked, asked_at=_asked_at(form, key))

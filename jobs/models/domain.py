@@ -127,11 +127,6 @@ class ChainLink(models.Model):
         return self.location
 
 
-def in_use(location: str) -> models.QuerySet[Disk]:
-    """Return the disks, on any host, that `location` is a part of: see `using`."""
-    return using({location})
-
-
 def using(locations: Collection[str]) -> models.QuerySet[Disk]:
     """Return the disks, on any host, that any of `locations` is a part of.
 

@@ -21,6 +21,7 @@ from jobs.preflight.judge import (
     examinable,
     not_examined,
     preflight,
+    preflights,
     problems,
     why_not_copied,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "not_accepted",
     "not_examined",
     "preflight",
+    "preflights",
     "problems",
     "promises",
     "request_from_json",

@@ -7,7 +7,7 @@ the database before a rule needs it.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from jobs.hypervisor import (
@@ -23,6 +23,7 @@ from jobs.hypervisor import (
 )
 from jobs.lifecycle import WhenReady
 from jobs.models import Disk, Host, StoragePool
+from jobs.preflight.known import Known
 from jobs.preflight.request import CopyRequest
 
 # Pools whose volumes are files, and those whose volumes are devices, which have all of
@@ -33,10 +34,17 @@ DEVICE_POOLS = ("logical", "disk", "iscsi", "iscsi-direct", "scsi", "mpath")
 
 @dataclass(frozen=True)
 class Case:
-    """What the rules judge. `evidence` None: only the database was asked."""
+    """What the rules judge. `evidence` None: only the database was asked.
+
+    Cases that are judged together share what is `known` around them.
+    """
 
     request: CopyRequest
     evidence: Evidence | None = None
+    known: Known = field(default_factory=Known, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.known.cases.append(self)
 
     # --- What is asked for -----------------------------------------------------------
 

@@ -163,14 +163,8 @@ def shareable_stays_shareable(case: Case) -> Finding | None:
 
 def disk_has_no_job(case: Case) -> Finding:
     """At most one active job per disk; a stranger's copy counts too."""
-    domain = case.row.domain
-    ours = (
-        CopyJob.objects.active()
-        .exclude(pk=case.request.job)
-        .filter(host=domain.host, domain_uuid=domain.uuid, disk=case.target)
-        .only("state")
-        .first()
-    )
+    others = (job for job in case.known.jobs(case) if job.pk != case.request.job)
+    ours = next(others, None)
     if ours is not None:
         return stop(
             say(

@@ -11,6 +11,7 @@ from jobs.models import Disk
 from jobs.preflight import guest, host, options, place, reuse, shallow, space
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, Level, stops
+from jobs.preflight.known import Known
 from jobs.preflight.request import CopyRequest
 from jobs.said import say
 
@@ -71,10 +72,21 @@ SEEN: tuple[SeenRule, ...] = (
 
 def preflight(request: CopyRequest, evidence: Evidence | None = None) -> list[Finding]:
     """What every rule says; without evidence, every rule that the database can tell."""
-    case = Case(request, evidence)
+    return _judge(Case(request, evidence))
+
+
+def preflights(requests: Iterable[CopyRequest]) -> list[list[Finding]]:
+    """What every rule that the database can tell says of each request: for many of one
+    domain with as many queries as for one."""
+    known = Known()
+    cases = [Case(request, known=known) for request in requests]
+    return [_judge(case) for case in cases]
+
+
+def _judge(case: Case) -> list[Finding]:
     found = _ask(KNOWN, case)
-    if evidence is not None:
-        found += _ask([_with(rule, evidence) for rule in SEEN], case)
+    if case.evidence is not None:
+        found += _ask([_with(rule, case.evidence) for rule in SEEN], case)
     return found
 
 

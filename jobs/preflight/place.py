@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from jobs.hypervisor import DestinationError, Evidence, Use, check
 from jobs.lifecycle import State
-from jobs.models import CopyJob, Disk, Leftover
-from jobs.models.domain import in_use
+from jobs.models import CopyJob, Disk
 from jobs.preflight.case import DEVICE_POOLS, FILE_POOLS, Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.said import joined, say
@@ -40,7 +39,7 @@ def destination_is_free(case: Case) -> Finding | None:
     if not case.locations:
         return None
     elsewhere: Disk | None = None
-    for user in _users(case):
+    for user in case.known.users(case):
         if user.domain.host_id != case.host.pk and not case.overwrites:
             elsewhere = user
             continue
@@ -86,21 +85,6 @@ def destination_is_free(case: Case) -> Finding | None:
     )
 
 
-def _users(case: Case) -> list[Disk]:
-    """All known disks that any of the destination's texts is a part of, own first."""
-    # What tells who they are; some forty columns are none of it.
-    named = ("target", "domain__name", "domain__host", "domain__host__name")
-    found = {
-        user.pk: user
-        for location in case.locations
-        for user in in_use(location).only(*named)[:50]
-    }
-    return sorted(
-        found.values(),
-        key=lambda user: (user != case.row, user.domain.host_id != case.host.pk),
-    )
-
-
 def _promised(case: Case) -> CopyJob | None:
     """The active job that writes, or is about to write, to the same place.
 
@@ -108,13 +92,12 @@ def _promised(case: Case) -> CopyJob | None:
     wait for their start the older one wins: else each would make way for the other.
     """
     own = case.request.job
-    jobs = CopyJob.objects.active().exclude(pk=own)
-    if own:
-        jobs = jobs.exclude(pk__gt=own, state__in=(State.REQUESTED, State.QUEUED))
-    named = ("destination_kind", "created_volume", "host")
-    for job in jobs.filter(destination__in=case.locations).only(*named):
+    later = (State.REQUESTED, State.QUEUED)
+    for job in case.known.promised(case):
+        makes_way = own and job.pk > own and job.state in later
         same_name_only = job.destination_kind == "volume" and not job.created_volume
-        if job.host_id == case.host.pk or not same_name_only:
+        in_the_way = job.host_id == case.host.pk or not same_name_only
+        if job.pk != own and not makes_way and in_the_way:
             return job
     return None
 
@@ -204,11 +187,7 @@ def _all(evidence: Evidence) -> str:
 
 def destination_is_no_leftover(case: Case) -> Finding | None:
     """What a job left is removed, or reused knowingly, before its place is used."""
-    left = (
-        Leftover.objects.there()
-        .filter(host=case.host, location__in=case.locations)
-        .first()
-    )
+    left = case.known.left(case)
     if left is None or case.there.exists is False:
         return None
     what = say(

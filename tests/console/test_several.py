@@ -15,7 +15,7 @@ from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk, add_domain, add_job
-from tests.console.rows import text_of
+from tests.console.rows import queries_of, text_of
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,19 @@ def test_each_disk_gets_a_job(olga: User, disks: list[Disk]) -> None:
         assert job.when_ready == "finish"
         assert job.destination_xml == to_xml(job.target_destination)
     assert AuditEntry.objects.filter(action="request", outcome="asked").count() == 2
+
+
+def test_more_disks_take_no_more_queries(olga: User, disks: list[Disk]) -> None:
+    client, address = signed_in(olga), at(disks[0].domain)
+
+    def asked(chosen: list[Disk]) -> int:
+        query = "&".join(f"disk={disk.pk}" for disk in chosen)
+        return queries_of(client, f"{address}?{query}")
+
+    asked(disks)
+    few = asked(disks)
+    more = [add_disk(disks[0].domain, f"vd{letter}") for letter in "cdefghij"]
+    assert asked(disks + more) == few
 
 
 def test_all_at_one_time(olga: User, disks: list[Disk]) -> None:

@@ -10,7 +10,7 @@ from jobs import inventory
 from jobs.hypervisor import ChainLink as Link
 from jobs.hypervisor import DiskFacts, DomainFacts, HostFacts, Inventory
 from jobs.models import Disk, Host
-from jobs.models.domain import in_use
+from jobs.models.domain import using
 
 TOP, BASE = "/images/web.qcow2", "/images/base.qcow2"
 DISK = DiskFacts(
@@ -57,7 +57,7 @@ def store(host: Host, domain: DomainFacts) -> list[str]:
 def test_the_base_image_of_a_guest_that_is_off_is_still_in_use(host: Host) -> None:
     assert store(host, WEB) == [TOP, BASE]
     assert store(host, off(TOP)) == [TOP, BASE]
-    assert in_use(BASE).exists()
+    assert using({BASE}).exists()
 
 
 @pytest.mark.usefixtures("redis")
@@ -72,7 +72,7 @@ def test_a_chain_that_cannot_be_told_is_said_to_be_unknown(host: Host) -> None:
 def test_a_guest_that_was_rebased_while_it_was_off(host: Host) -> None:
     store(host, WEB)
     assert store(host, off(TOP, known=True)) == [TOP]
-    assert not in_use(BASE).exists()
+    assert not using({BASE}).exists()
 
 
 @pytest.mark.usefixtures("redis")

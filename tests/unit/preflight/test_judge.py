@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jobs import actions
 from jobs.hypervisor import CopyOptions, HostUnreachable, NoAnswer
-from jobs.lifecycle import WhenReady
+from jobs.lifecycle import State, WhenReady
 from jobs.models import CopyJob, Disk, Domain, Host, StoragePool
 from jobs.models.job import AtLimit
 from jobs.preflight import (
@@ -27,6 +27,7 @@ from jobs.preflight import (
     not_accepted,
     not_examined,
     preflight,
+    preflights,
     problems,
     request_from_json,
     request_of,
@@ -35,6 +36,8 @@ from jobs.preflight import (
     why_not_copied,
 )
 from tests.conftest import actor_of
+from tests.console.fleet_rows import add_disk, add_job
+from tests.console.rows import add_leftover
 from tests.unit.preflight.cases import evidence, request, to_file
 
 
@@ -51,6 +54,42 @@ def test_without_evidence_only_known_rules_speak(disk: Disk) -> None:
     assert "domain_is_running" in names
     with_evidence = {one.rule for one in preflight(request(disk), evidence())}
     assert "there_is_room" in with_evidence - names
+
+
+def test_many_are_judged_as_each_alone_and_in_as_few_queries(
+    disk: Disk, django_assert_max_num_queries: Any
+) -> None:
+    """What stands in the way of one of them is not held against the others."""
+    names = [f"vd{letter}" for letter in "bcdefg"]
+    used, promised, left, busy, *free = [add_disk(disk.domain, name) for name in names]
+    add_job(busy, State.COPYING, destination="/srv/images/of-the-busy-one")
+    add_job(disk, State.COPYING, destination="/srv/images/promised")
+    add_leftover(disk, location="/srv/images/left")
+    requests = [
+        request(used, to_file(free[0].source)),
+        request(promised, to_file("/srv/images/promised")),
+        request(left, to_file("/srv/images/left")),
+        *(request(each, to_file(f"/srv/images/{each.target}")) for each in free),
+        request(busy, to_file("/srv/images/another")),
+    ]
+    alone = [preflight(each) for each in requests]
+    told = [[found.rule for found in stops(found)] for found in alone]
+    assert told == [
+        ["destination_is_free"],
+        ["destination_is_free"],
+        [],
+        [],
+        [],
+        ["disk_has_no_job"],
+    ]
+    assert [found.level for found in alone[2] if "leftover" in found.rule] == [
+        Level.NOTICE
+    ]
+    # Four in which nothing is in the way, and who uses each place where anything is.
+    with django_assert_max_num_queries(4 + len(requests)):
+        assert preflights(requests) == alone
+    with django_assert_max_num_queries(4):
+        assert preflights(requests[1:]) == alone[1:]
 
 
 def test_no_two_rules_have_one_name() -> None:

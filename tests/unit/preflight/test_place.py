@@ -23,6 +23,7 @@ from jobs.preflight.place import (
     pool_can_take_it,
 )
 from tests.conftest import actor_of
+from tests.console.fleet_rows import add_disk
 from tests.unit.preflight.cases import (
     BASE,
     NEW,
@@ -104,6 +105,15 @@ def test_another_hosts_disk_on_storage_that_may_be_shared(
     assert level_of_free(disk, seen=absent) == Level.PASS
     there = evidence(destination=REUSED)
     assert level_of_free(disk, seen=there, reuse_external=True) == Level.STOP
+
+
+def test_many_users_elsewhere_hide_none_on_its_own_host(
+    disk: Disk, elsewhere: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.preflight.known.MOST_USERS", 1)
+    own = add_disk(disk.domain, "vdb", source=NEW)
+    assert own.pk > elsewhere.pk
+    assert level_of_free(disk) == Level.STOP
 
 
 def test_a_volume_is_known_by_its_path_too(disk: Disk, pool: StoragePool) -> None:
