@@ -50,13 +50,23 @@ class Pages(BoundedPaginator):
 
 class LatePages(Pages):
     """Pages of `rows` that are dear to read: those of a page are found first by their
-    order, and then they alone are read, instead of all that stand before them too."""
+    order, and then they alone are read, instead of all that stand before them too.
+
+    Those of the second half are found from the end, so that no page is far.
+    """
 
     def page(self, number: int | str) -> Page[Any]:
         page = super().page(number)
         rows: Any = self.object_list
-        ordered: Any = page.object_list
-        order = list(ordered.values_list("pk", flat=True))
+        order = self._order(rows.values_list("pk", flat=True), page)
         read = rows.order_by().in_bulk(order)
         page.object_list = [read[pk] for pk in order if pk in read]
         return page
+
+    def _order(self, found: Any, page: Page[Any]) -> list[Any]:
+        start, end = max(0, page.start_index() - 1), page.end_index()
+        whole = not isinstance(self.count, AtLeast)
+        if not whole or start <= self.count // 2:
+            return list(found[start:end])
+        backwards = found.reverse()[self.count - end : self.count - start]
+        return list(backwards)[::-1]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.template import Context, Template
+from django.utils.timezone import now
 
 from jobs import paging
 from jobs.lifecycle import State
@@ -53,6 +54,20 @@ def test_a_page_of_a_dear_list_is_read_alone_and_in_order(
         page = list(pages.get_page(2))
     assert page == jobs[2:4]
     assert list(pages.get_page(3)) == jobs[4:]
+
+
+@pytest.mark.parametrize("order", [("destination", "-pk"), ("-ready_at", "pk")])
+def test_a_page_is_the_same_found_from_either_end(
+    host: Host, order: tuple[str, ...]
+) -> None:
+    many_jobs(host, State.FAILED, 11)
+    host.jobs.update(destination="/the/same", ready_at=None)
+    host.jobs.filter(pk__in=host.jobs.values("pk")[:4]).update(ready_at=now())
+    rows = host.jobs.order_by(*order)
+    pages = LatePages(rows, 11, 3)
+    found = [list(pages.page(number)) for number in pages.page_range]
+    assert [len(page) for page in found] == [3, 3, 3, 2]
+    assert [job for page in found for job in page] == list(rows)
 
 
 def test_active_jobs_are_all_counted_and_the_newest_that_ended(
