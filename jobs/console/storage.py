@@ -116,15 +116,16 @@ def _in_use(host: Host, prefixes: set[str]) -> set[str]:
     return _locations(prefixes, links, CopyJob.objects.active(), disks, host)
 
 
-def known_locations(host: Host, prefix: str) -> set[str]:
-    """Return what is, or on this host ever was, at a path that begins with `prefix`.
+def known_locations(host: Host, prefixes: set[str]) -> set[str]:
+    """Return what is, or on this host ever was, at a path that begins with any of
+    `prefixes`.
 
     Ended jobs count, since their files stay where they are, and so do old sources that
     a job left behind.
     """
     jobs = CopyJob.objects.filter(Q(host=host) | Q(state__in=ACTIVE))
     links, disks = ChainLink.objects.all(), Disk.objects.all()
-    return _locations({prefix}, links, jobs, disks, host)
+    return _locations(prefixes, links, jobs, disks, host)
 
 
 def _locations(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from jobs.console.pools import ShownPool
@@ -16,45 +17,49 @@ from jobs.console.storage import (
     takes_files,
     takes_volumes,
 )
-from jobs.models import Disk
+from jobs.models import Disk, StoragePool
 from jobs.preflight import DEVICE_POOLS
 
 
-def suggested_volume(
-    disk: Disk, pools: Iterable[ShownPool], file_format: str, today: date
-) -> tuple[str, str]:
-    """Return the names of a pool with room and of a volume that nothing known uses.
+@dataclass(frozen=True)
+class Suggested:
+    """A path, and the names of a pool and a volume; empty texts without a place."""
 
-    The source's own pool while it has room for the disk's capacity, else the roomiest
-    one; two empty texts without any.
+    destination: str = ""
+    pool: str = ""
+    volume: str = ""
+
+
+def suggested(
+    disk: Disk, pools: Sequence[ShownPool], file_format: str, today: date
+) -> Suggested:
+    """Return places for a copy of `disk` that nothing known uses; one query.
+
+    The file beside the source while its pool has room for the disk's capacity, or lies
+    in none; else in the file pool with the most room. The volume in the source's own
+    pool while that has room, else in the roomiest one.
     """
+    directory, pool = _directory(disk, pools), _pool(disk, pools)
+    beside = posixpath.join(directory, _stem(disk, today)) if directory else ""
+    inside = posixpath.join(pool.path or "/", _stem(disk, today)) if pool else ""
+    stems = {beside, inside} - {""}
+    taken = known_locations(disk.domain.host, stems) if stems else set()
+    ending = EXTENSIONS[file_format]
+    return Suggested(
+        destination=_free_name(beside, ending, taken) if beside else "",
+        pool=pool.name if pool else "",
+        volume=posixpath.basename(_free_name(inside, ending, taken)) if pool else "",
+    )
+
+
+def _pool(disk: Disk, pools: Iterable[ShownPool]) -> StoragePool | None:
     usable = [each for each in pools if takes_volumes(each.pool)]
     own = _own(disk, usable)
     chosen = own if own and _fits(disk, own) else roomiest([disk], usable)
-    if chosen is None:
-        return "", ""
-    pool = chosen.pool
-    stem = posixpath.join(pool.path or "/", _stem(disk, today))
-    path = _free_name(disk, stem, EXTENSIONS[file_format])
-    return pool.name, posixpath.basename(path)
+    return chosen.pool if chosen else None
 
 
-def suggested_destination(
-    disk: Disk, pools: Iterable[ShownPool], file_format: str, today: date
-) -> str:
-    """Return a path for a copy of `disk` that nothing known uses; "" without a place.
-
-    Beside the source while its pool has room for the disk's capacity, or lies in none;
-    else in the file pool with the most room.
-    """
-    directory = _directory(disk, list(pools))
-    if not directory:
-        return ""
-    stem = posixpath.join(directory, _stem(disk, today))
-    return _free_name(disk, stem, EXTENSIONS[file_format])
-
-
-def _directory(disk: Disk, pools: list[ShownPool]) -> str:
+def _directory(disk: Disk, pools: Sequence[ShownPool]) -> str:
     beside = posixpath.dirname(disk.source) if disk.source_kind == "file" else ""
     own = _own(disk, pools)
     if beside and (own is None or _fits(disk, own)):
@@ -68,8 +73,7 @@ def _stem(disk: Disk, today: date) -> str:
     return f"{plain(disk.domain.name)}-{plain(disk.target)}-{today:%Y%m%d}"
 
 
-def _free_name(disk: Disk, stem: str, extension: str) -> str:
-    taken = known_locations(disk.domain.host, stem)
+def _free_name(stem: str, extension: str, taken: set[str]) -> str:
     number, path = 1, f"{stem}.{extension}"
     while path in taken:
         number += 1

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from jobs.console.pools import show_pools
 from jobs.console.storage import pool_of
-from jobs.console.suggested import suggested_destination, suggested_volume
+from jobs.console.suggested import Suggested, suggested
 from jobs.lifecycle import State
 from jobs.models import ChainLink, CopyJob, Disk, Domain, Host, StoragePool
 from tests.conftest import signed_in
@@ -44,13 +44,16 @@ def add_pool(host: Host, name: str, room: int, kind: str = "dir") -> StoragePool
 
 
 class TestSuggestion:
-    def suggest(self, disk: Disk) -> str:
+    def suggested(self, disk: Disk) -> Suggested:
         pools = show_pools(StoragePool.objects.all(), leftovers=False)
-        return suggested_destination(disk, pools, "qcow2", TODAY)
+        return suggested(disk, pools, "qcow2", TODAY)
+
+    def suggest(self, disk: Disk) -> str:
+        return self.suggested(disk).destination
 
     def suggest_volume(self, disk: Disk) -> tuple[str, str]:
-        pools = show_pools(StoragePool.objects.all(), leftovers=False)
-        return suggested_volume(disk, pools, "qcow2", TODAY)
+        free = self.suggested(disk)
+        return free.pool, free.volume
 
     def test_beside_the_source(self, disk: Disk, pool: StoragePool) -> None:
         assert self.suggest(disk) == "/srv/images/web-vda-20261122.qcow2"

@@ -20,7 +20,7 @@ from jobs.console.pools import show_pools
 from jobs.console.preview import lacking, preview_of
 from jobs.console.start_time import StartTime
 from jobs.console.storage import places, pool_of, pools_of
-from jobs.console.suggested import suggested_destination, suggested_volume
+from jobs.console.suggested import suggested
 from jobs.console.verdict import Verdict, format_found, verdict_of
 from jobs.lifecycle import WhenReady
 from jobs.models import CopyJob, Disk, StoragePool
@@ -94,14 +94,14 @@ def _defaults(request: Request, disk: Disk, pools: list[StoragePool]) -> QueryDi
     file_format = disk.format if known else "qcow2"
     today = timezone.localdate()
     shown = show_pools(pools, leftovers=False)
-    pool, volume = suggested_volume(disk, shown, file_format, today)
+    free = suggested(disk, shown, file_format, today)
     filled = QueryDict(mutable=True)
     filled.update(
         {
-            "destination": suggested_destination(disk, shown, file_format, today),
+            "destination": free.destination,
             "destination_kind": "file",
-            "pool": pool,
-            "volume": volume,
+            "pool": free.pool,
+            "volume": free.volume,
             "protocol": "nbd",
             "format": "same" if known else file_format,
             "when_ready": WhenReady.WAIT.value,
