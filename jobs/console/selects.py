@@ -20,15 +20,20 @@ class NameSelect(Select):
         choices: Any = self.choices
         field = choices.field
         key = field.to_field_name or "pk"
-        chosen = str(value if value is not None else "")
+        chosen = escape(str(value if value is not None else ""))
         rows = [
             ("", str(field.empty_label)),
             *choices.queryset.values_list(key, "name"),
         ]
+        # Each column is escaped in one go: no text of theirs holds a NUL.
+        keys, names = (
+            escape("\0".join(map(str, column))).split("\0")
+            for column in zip(*rows, strict=True)
+        )
         options = "".join(
-            f'<option value="{escape(str(each))}"'
-            f"{' selected' if str(each) == chosen else ''}>{escape(words)}</option>"
-            for each, words in rows
+            f'<option value="{each}"{" selected" if each == chosen else ""}>'
+            f"{words}</option>"
+            for each, words in zip(keys, names, strict=True)
         )
         given = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
         # All of it is escaped, here and there.

@@ -104,6 +104,19 @@ def attributes(given: dict[str, Any]) -> SafeString:
     return flatatt(given)
 
 
+@register.simple_tag(name="input")
+def input_(widget: dict[str, Any]) -> SafeString:
+    """Write a widget that is one input."""
+    value = widget["value"]
+    return format_html(
+        '<input type="{}" name="{}"{}{}>',
+        widget["type"],
+        widget["name"],
+        "" if value is None else flatatt({"value": value}),
+        flatatt(widget["attrs"]),
+    )
+
+
 @register.filter
 def family(value: str) -> str:
     """Return the colour family of a job's state."""
