@@ -20,7 +20,7 @@ from jobs.hypervisor import (
 from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
 from jobs.models.domain import Domain
 from jobs.models.host import Host
-from jobs.models.search import KNOWN_CHARACTERS
+from jobs.models.search import KNOWN_CHARACTERS, searched
 from jobs.said import say
 
 # What waits for a person's decision.
@@ -65,7 +65,7 @@ class CopyJobQuerySet(models.QuerySet["CopyJob"]):
 
     def for_a_look(self) -> CopyJobQuerySet:
         """Leave what only a job's page shows in the database; some of it is long."""
-        return self.defer("findings", "accepted", "destination_xml")
+        return self.defer("findings", "accepted", "destination_xml", "searched")
 
     def for_a_list(self, *more: str) -> CopyJobQuerySet:
         """Load what a row of a list shows, and of its host; all the other columns, four
@@ -200,6 +200,7 @@ class CopyJob(models.Model):
     ending_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
+    searched = searched("CopyJob")
 
     objects = CopyJobQuerySet.as_manager()
 

@@ -3,7 +3,8 @@ places, whole or by how they begin.
 
 What is searched of a row is one expression, so that one index serves every search:
 trigrams in PostgreSQL, where its extension pg_trgm is to be had. Without it, and in
-SQLite, a search reads all rows.
+SQLite, a search reads all rows. Of jobs it is a column of their own besides, since the
+newest of very many that match are found by reading, not by an index.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from django.apps import apps as now
 from django.db import DatabaseError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Func, Q, QuerySet, TextField
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Upper
+from django.db.models.lookups import IContains
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,9 @@ SEARCHED: dict[str, tuple[str, ...]] = {
     "Disk": ("source",),
     "Leftover": ("location", "domain_name"),
 }
-# Of these, columns that are searched by themselves too.
+# The column that holds what is searched, all in capitals, of the models that keep it.
+KEPT = {"CopyJob": "searched"}
+# Columns that are searched by themselves too.
 ALONE: dict[str, tuple[str, ...]] = {
     "CopyJob": ("domain_name", "destination", "requested_by_name"),
 }
@@ -64,12 +68,33 @@ class Texts(Func):
         return self.as_sql(compiler, connection, arg_joiner=joiner, **extra)
 
 
+def searched(name: str) -> models.GeneratedField:
+    """Return the column that keeps what is searched of the model `name`."""
+    texts = Upper(Texts(*SEARCHED[name]))
+    return models.GeneratedField(
+        expression=texts, output_field=TextField(), db_persist=True
+    )
+
+
+@TextField.register_lookup
+class Mentions(IContains):
+    """As `icontains`, of a column that is all in capitals already."""
+
+    lookup_name = "mentions"
+
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        return str(connection.operators["icontains"] % rhs)
+
+
 def mentioning(rows: QuerySet[Row], text: str, *others: Q) -> QuerySet[Row]:
     """Keep the rows in which `text` stands anywhere in what is searched of them, and
     those that any of `others` is for."""
-    texts: Any = Texts(*SEARCHED[rows.model.__name__])
-    wanted = reduce(or_, others, Q(texts__icontains=text))
-    return cast("QuerySet[Row]", rows.alias(texts=texts).filter(wanted))
+    name = rows.model.__name__
+    if kept := KEPT.get(name):
+        return rows.filter(reduce(or_, others, Q(**{f"{kept}__mentions": text})))
+    texts: Any = rows.alias(texts=Texts(*SEARCHED[name]))
+    found = texts.filter(reduce(or_, others, Q(texts__icontains=text)))
+    return cast("QuerySet[Row]", found)
 
 
 def about(rows: QuerySet[Row], text: str, **owners: QuerySet[Any]) -> QuerySet[Row]:
@@ -129,12 +154,14 @@ def make_indexes(using: str, apps: Any = now, **_: Any) -> None:
     if not _has_trigrams(connection):
         return
     for name, columns in SEARCHED.items():
-        if table := _table_with(apps, name, columns):
+        kept = KEPT.get(name)
+        if table := _table_with(apps, name, (kept,) if kept else columns):
             # As Django writes the search, or PostgreSQL would not see that they match.
-            texts = f"({Texts.arg_joiner.join(map(quote, columns))})"
-            alone = (f"{quote(column)}::text" for column in ALONE.get(name, ()))
-            parts = (f"UPPER({each}) gin_trgm_ops" for each in (texts, *alone))
-            _make_index(connection, table, _TEXTS, f"gin ({', '.join(parts)})")
+            texts = f"UPPER(({Texts.arg_joiner.join(map(quote, columns))}))"
+            alone = (f"UPPER({quote(each)}::text)" for each in ALONE.get(name, ()))
+            parts = (quote(kept) if kept else texts, *alone)
+            trigrams = ", ".join(f"{part} gin_trgm_ops" for part in parts)
+            _make_index(connection, table, _TEXTS, f"gin ({trigrams})")
 
 
 def drop_indexes(connection: BaseDatabaseWrapper) -> None:

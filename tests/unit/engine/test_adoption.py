@@ -50,7 +50,7 @@ def test_no_start_gets_past_an_adopted_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Even where no rule sees it: the request came before it was adopted."""
-    monkeypatch.setattr(preflight.place, "in_use", lambda _: Disk.objects.none())
+    monkeypatch.setattr(preflight.known, "using", lambda _: Disk.objects.none())
     late = another(operator)
     adopted = actions.adopt(foreign, operator)
     monkeypatch.setattr(starting, "preflight", lambda request, evidence: [])
