@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from django.db.models import Count, Q, QuerySet
 from django.forms import BoundField, Select
 from django.http import QueryDict
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_filters import DateFromToRangeFilter, Filter, FilterSet, RangeFilter
 from django_filters.fields import DateRangeField, RangeField
 
 from jobs.console.fields import DayField
+from jobs.console.markup import address_of
 
 MOST = 200  # characters of a text
 # What else may stand in a list's address.
@@ -151,7 +151,7 @@ class ListFilter(FilterSet):
     @property
     def unfiltered(self) -> str:
         """Return the address of the whole list."""
-        return reverse(self.page)
+        return address_of(self.page)
 
     @property
     def address(self) -> str:

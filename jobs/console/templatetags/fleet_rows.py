@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobs.console.markup import NOTHING, told
+from jobs.console.markup import NOTHING, address_of, told
 from jobs.console.pools import ShownPool
 from jobs.console.templatetags.console import (
     age,
@@ -79,7 +78,7 @@ def domain_row(domain: Domain, *, with_host: bool = False) -> SafeString:
         '<td role="cell">{jobs}</td></tr>\n',
         pk=domain.pk,
         silent=_SILENT if silent else "",
-        address=reverse("domain", args=[domain.pk]),
+        address=address_of("domain", domain.pk),
         name=domain.name,
         state=_gone(domain) if domain.gone_at else domain_state(domain.state),
         host=_host_cell(host) if with_host else "",
@@ -88,7 +87,7 @@ def domain_row(domain: Domain, *, with_host: bool = False) -> SafeString:
             " ",
             '<a class="plain disk-job" href="{}"><span class="mono">{}</span> {}</a>',
             (
-                (reverse("job", args=[job.pk]), job.disk, state(job.state))
+                (address_of("job", job.pk), job.disk, state(job.state))
                 for job in rows.active_jobs
             ),
         ),
@@ -103,7 +102,7 @@ def _gone(domain: Domain) -> SafeString:
 def _host_cell(host: Host) -> SafeString:
     return format_html(
         '<td role="cell"><a class="plain" href="{}">{}</a>{}</td>',
-        reverse("host", args=[host.pk]),
+        address_of("host", host.pk),
         host.name,
         _last_seen(host),
     )
@@ -165,7 +164,7 @@ def pool_row(shown: ShownPool) -> SafeString:
         pk=pool.pk,
         silent=_SILENT if shown.stale else "",
         place=_pool_place(shown),
-        address=reverse("host", args=[host.pk]),
+        address=address_of("host", host.pk),
         host=host.name,
         production=production(host),
         last_seen=_last_seen(host),
@@ -224,7 +223,7 @@ def _same_storage(shown: ShownPool) -> SafeString:
             ", ",
             '<a class="plain" href="{}">{}</a>',
             (
-                (reverse("host", args=[other.host_id]), other.host.name)
+                (address_of("host", other.host_id), other.host.name)
                 for other in shown.elsewhere
             ),
         ),
@@ -309,7 +308,7 @@ def _promised(shown: ShownPool) -> SafeString:
             '<span class="mono">{}</span></a>',
             (
                 (
-                    reverse("job", args=[job.pk]),
+                    address_of("job", job.pk),
                     state(job.state),
                     job.domain_name,
                     job.disk,

@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from jobs.console import clock
-from jobs.console.markup import NOTHING, told
+from jobs.console.markup import NOTHING, address_of, told
 from jobs.console.shown import ShownJob, ShownVerb
 from jobs.console.templatetags.console import (
     age,
@@ -48,7 +47,7 @@ def job_row(
         silent=mark_safe(' class="silent"') if shown.host_silent else "",
         choose=_choose(shown) if choosing else "",
         state=state(job.state),
-        address=reverse("job", args=[job.pk]),
+        address=address_of("job", job.pk),
         domain=job.domain_name,
         disk=job.disk,
         host=job.host_name,
@@ -102,7 +101,7 @@ def _verb(shown: ShownJob, choice: ShownVerb) -> SafeString:
         style=choice.style,
         name=choice.verb.name,
         key=shown.key,
-        address=reverse("job-verb", args=[job.pk, choice.verb.name]),
+        address=address_of("job-verb", job.pk, choice.verb.name),
         label=choice.verb.label,
         of=told(_("%(disk)s of %(domain)s"), disk=job.disk, domain=job.domain_name),
     )
