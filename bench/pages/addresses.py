@@ -213,6 +213,7 @@ def _audit() -> Iterator[Address]:
             "an action, never done": {"action": "add host"},
             "failed": {"outcome": "failed"},
             "sign-ins refused": {"outcome": "refused", "action": "sign in"},
+            "without sign-ins": {"without": "sign-ins"},
             "a job": {"object_type": "copy job", "object_id": "77"},
             "text, in few": {"q": "orders-db-1234"},
             "text, in many": {"q": "kafka"},

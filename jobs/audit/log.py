@@ -18,6 +18,7 @@ from jobs.audit.checkpoints import read
 from jobs.audit.sealing import keyring
 from jobs.audit.verification import Bad, Checker, Checkpoints, Kind
 from jobs.models import AuditEntry, AuditVerification
+from jobs.models.audit import SIGN_INS
 
 # What entries are called whose filters are offered; any other text may be asked for.
 ACTIONS = (
@@ -27,6 +28,8 @@ ACTIONS = (
     *("sign in", "sign out", "add user", "change role", "change password"),
     "sign audit log",
 )
+# What may be left out where entries are listed or exported, by the name it is asked by.
+LEFT_OUT = {"sign-ins": SIGN_INS}
 PAGE = 2000  # entries in memory at a time
 
 

@@ -47,9 +47,11 @@ def _wanted(call: Call) -> QuerySet[AuditEntry]:
         "object_type": CopyJob._meta.verbose_name if call.options.job else None,
         "object_id": call.options.job,
     }
-    return AuditEntry.objects.filter(
+    found = AuditEntry.objects.filter(
         **{name: value for name, value in wanted.items() if value}
     )
+    without = call.options.without
+    return found.exclude(log.LEFT_OUT[without]) if without else found
 
 
 # --- Verify ---------------------------------------------------------------------------
@@ -123,6 +125,7 @@ def export(call: Call) -> Answer:
     named = {
         **{name: getattr(options, name) for name in ("actor", "action", "outcome")},
         "job": options.job,
+        "without": options.without,
         "since": when(since),
         "until": when(until),
     }

@@ -12,6 +12,7 @@ from django.core.management import CommandParser
 
 from jobs.audit import Outcome
 from jobs.audit.exports import FORMATS
+from jobs.audit.log import LEFT_OUT
 from jobs.commandline import (
     copies,
     domains,
@@ -299,6 +300,11 @@ def _with_filters(leaf: CommandParser) -> CommandParser:
     leaf.add_argument("--action")
     leaf.add_argument("--outcome", choices=Outcome.values)
     leaf.add_argument("--job", type=int)
+    leaf.add_argument(
+        "--without",
+        choices=LEFT_OUT,
+        help="leave out sign-ins and sign-outs that succeeded",
+    )
     return leaf
 
 

@@ -147,6 +147,16 @@ def test_filters(blockcopy: Run, olga: User, host: Host, time_machine: Any) -> N
     assert exported("--until", "2027-03-02T13:00+00:00") == [1, 2, 3, 4]
     assert exported("--action", "nothing") == []
 
+    audit.record(SYSTEM, "sign out", None, audit.Outcome.DONE)
+    audit.record(SYSTEM, "sign in", None, audit.Outcome.REFUSED)
+    assert exported("--actor", "system", "--without", "sign-ins") == [1, 3, 5, 8]
+    end = blockcopy("audit", "export", "--without", "sign-ins").out.splitlines()[-1]
+    assert json.loads(end)["end"]["filters"] == {"without": "sign-ins"}
+    listed = blockcopy(
+        "audit", "list", "--without", "sign-ins", "--limit", "1", "--json"
+    )
+    assert [entry["action"] for entry in listed.json] == ["sign in"]
+
 
 @pytest.mark.parametrize("time", ["yesterday", "2027-13-01", ""])
 def test_what_is_no_time(blockcopy: Run, time: str) -> None:

@@ -108,6 +108,40 @@ def test_filters(query: dict[str, str], victor: User, host: Host) -> None:
     assert shown(victor, **query) == [wanted]
 
 
+def test_without_sign_ins_what_was_refused_stays(victor: User, host: Host) -> None:
+    client = signed_in(victor)  # which is an entry itself
+    client.logout()
+    for name in ("sign in", "sign out"):
+        assert AuditEntry.objects.filter(action=name, outcome="done").exists()
+    refused = audit.record(OLGA, "sign in", None, Outcome.REFUSED)
+    sync = audit.record(OLGA, "sync", host, Outcome.DONE)
+    assert shown(victor, without="sign-ins") == [sync, refused]
+    assert shown(victor, without="sign-ins", q="alder", actor="olga") == [sync]
+    today = f"{timezone.localdate():%F}"
+    assert shown(victor, without="sign-ins", since=today) == [sync, refused]
+    for everything in (shown(victor), shown(victor, without="")):
+        assert {"sign in", "sign out"} < {entry.action for entry in everything}
+
+
+def test_one_click_leaves_sign_ins_out_and_the_page_says_so(victor: User) -> None:
+    entries, client = append(PER_PAGE + 1), signed_in(victor)
+    hidden = "Sign-ins and sign-outs that succeeded are hidden."
+    text = text_of(client.get(reverse("audit"), {"actor": "system", "after": "1"}))
+    assert hidden not in text
+    link = f"{reverse('audit')}?actor=system&amp;without=sign-ins"
+    assert f'<a class="chip" href="{link}" >Without sign-ins</a>' in text
+
+    answer = client.get(reverse("audit"), {"actor": "system", "without": "sign-ins"})
+    text = text_of(answer)
+    assert hidden in text
+    assert f'<a class="chip" href="{link}" aria-current="true">' in text
+    assert f'<a class="chip" href="{reverse("audit")}?actor=system" >All</a>' in text
+    # Page, search and refresh stay without them.
+    assert f"without=sign-ins&amp;before={entries[1].pk}" in text
+    assert '<input type="hidden" name="without" value="sign-ins">' in text
+    assert f'hx-get="{link}"' in text
+
+
 @pytest.mark.parametrize(
     "query",
     [

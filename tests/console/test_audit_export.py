@@ -66,6 +66,26 @@ def test_what_matches_is_exported_and_verifies(victor: User, tmp_path: Path) -> 
     assert details == ["'=HYPERLINK(1)", "third"]
 
 
+def test_what_is_left_out_is_told(victor: User, tmp_path: Path) -> None:
+    client = signed_in(victor)
+    append("sync", "first")
+    client.logout()
+    append("pivot", "second")
+    client = signed_in(victor)
+    page = text_of(client.get(reverse("audit"), {"without": "sign-ins"}))
+    assert f'href="{address("jsonl")}?without=sign-ins"' in page
+
+    answer = client.get(address("jsonl"), {"without": "sign-ins"})
+    lines = [json.loads(line) for line in answer.content.decode().splitlines()]
+    assert [line["action"] for line in lines[:-1]] == ["sync", "pivot"]
+    assert lines[-1]["end"]["filters"] == {"without": "sign-ins"}
+    file = tmp_path / "export.jsonl"
+    file.write_bytes(answer.content)
+    found = exports.verify_file(file)
+    assert found.intact
+    assert any("(without sign-ins)" in note for note in found.notes)
+
+
 def test_days(victor: User) -> None:
     append("sync", "today")
     client, today = signed_in(victor), timezone.localdate()
@@ -88,6 +108,7 @@ def test_days(victor: User) -> None:
         ("until=9999-12-31", "“9999-12-31” is no date."),
         ("since=0001-01-01", "“0001-01-01” is no date."),
         ("outcome=zz", "There is no outcome “zz”."),
+        ("without=pivots", "There is no way to leave out “pivots”."),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_said(

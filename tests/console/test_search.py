@@ -27,6 +27,7 @@ from jobs.models import (
     Host,
     Leftover,
 )
+from jobs.models.audit import SIGN_INS
 from jobs.models.search import (
     PLACES,
     SEARCHED,
@@ -106,6 +107,13 @@ def plan_of(rows: QuerySet[Any]) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     return rows.explain()
+
+
+@on_postgresql
+@pytest.mark.django_db
+def test_what_is_no_sign_in_is_found_through_its_index() -> None:
+    acts = AuditEntry.objects.exclude(SIGN_INS).order_by("-id")[:41]
+    assert "audit_of_acts " in plan_of(acts)
 
 
 @on_postgresql

@@ -16,20 +16,25 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from jobs.audit import exports, last_verification, log
 from jobs.audit.chain import time_text
-from jobs.audit.log import ACTIONS
+from jobs.audit.log import ACTIONS, LEFT_OUT
 from jobs.console.fields import FIRST_DAY, LAST_DAY
+from jobs.console.filtering import Chip
 from jobs.console.page import Request, needs, show
 from jobs.models import AuditEntry, CopyJob, Domain, Host
 from jobs.models.search import mentioning
 from jobs.paging import PER_PAGE
 from jobs.said import joined, say
 
-FILTERS = ("actor", "action", "outcome", "object_type", "object_id", "q")
+EXACT = ("actor", "action", "outcome", "object_type", "object_id")
 DATES = ("since", "until")
+FILTERS = (*EXACT, "q", "without", *DATES)
+# What is left out, and how the chip is called that asks for it.
+GROUPS = {"": _("All"), "sign-ins": _("Without sign-ins")}
 # The most entries that a page exports; the command line has no such limit.
 MOST_EXPORTED = 50_000
 # The page that shows an object, by what the audit log calls its type.
@@ -59,9 +64,8 @@ def audit(request: Request) -> HttpResponse:
             "complaints": complaints,
             "checked": last_verification(),
             "filtered": any(wanted.values()),
-            "exported": urlencode(
-                {name: text for name, text in wanted.items() if text}
-            ),
+            "exported": urlencode(_given(wanted)),
+            "chips": _chips(wanted),
             "actions": ACTIONS,
             "outcomes": AuditEntry.Outcome.choices,
         },
@@ -103,7 +107,7 @@ def _no_export(request: Request, words: str) -> HttpResponse:
 
 def _wanted(request: Request) -> tuple[dict[str, str], list[str]]:
     """Return the filter by name, and what is wrong with it, a sentence each."""
-    wanted = {name: _text(request, name) for name in (*FILTERS, *DATES)}
+    wanted = {name: _text(request, name) for name in FILTERS}
     days = [wanted[name] for name in DATES if wanted[name]]
     complaints: list[str] = [
         say("“%(day)s” is no date.", day=day) for day in days if _day(day) is None
@@ -111,11 +115,25 @@ def _wanted(request: Request) -> tuple[dict[str, str], list[str]]:
     outcome = wanted["outcome"]
     if outcome and outcome not in AuditEntry.Outcome.values:
         complaints.append(say("There is no outcome “%(outcome)s”.", outcome=outcome))
+    without = wanted["without"]
+    if without and without not in LEFT_OUT:
+        words = say("There is no way to leave out “%(without)s”.", without=without)
+        complaints.append(words)
     return wanted, complaints
 
 
 def _given(wanted: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in wanted.items() if text}
+
+
+def _chips(wanted: dict[str, str]) -> list[Chip]:
+    """Return what else the same list may leave out; its newest entries."""
+    chips = []
+    for without, words in GROUPS.items():
+        query = urlencode(_given({**wanted, "without": without}))
+        address = f"{reverse('audit')}?{query}" if query else reverse("audit")
+        chips.append(Chip(str(words), address, without == wanted["without"]))
+    return chips
 
 
 def _told(wanted: dict[str, str]) -> dict[str, str]:
@@ -145,8 +163,10 @@ def _text(request: Request, name: str) -> str:
 
 
 def _matching(wanted: dict[str, str]) -> QuerySet[AuditEntry]:
-    exactly = {name: wanted[name] for name in FILTERS if wanted[name] and name != "q"}
+    exactly = {name: wanted[name] for name in EXACT if wanted[name]}
     found = AuditEntry.objects.filter(**exactly)
+    if without := wanted["without"]:
+        found = found.exclude(LEFT_OUT[without])
     if since := _day(wanted["since"]):
         found = found.filter(time__gte=since)
     if until := _day(wanted["until"]):
