@@ -59,6 +59,7 @@ def specimens(actor: Actor) -> dict[str, Any]:
         "processes": _processes(),
         "pools": [_pool("fast", 31), _pool("images", 82), _pool("archive", 97)],
         "rows": rows,
+        "waiting": _waiting(actor),
         "held": next(row for row in rows if row.state == State.MIRRORING),
         "chart": _chart(),
         "verdict": _verdict(),
@@ -133,6 +134,13 @@ def _shown(job: CopyJob, actor: Actor) -> ShownJob:
         current=done, end=40 * GIB, bandwidth=0, rate=212e6, at=now - 1, rose_at=now
     )
     return ShownJob(job, progress, actor, ready_end=39 * GIB)
+
+
+def _waiting(actor: Actor) -> list[ShownJob]:
+    """A short name in sync for minutes, and a long one for days."""
+    jobs = [_job(number, State.MIRRORING) for number in (19, 20)]
+    jobs[1].ready_at = timezone.now() - timedelta(days=2, hours=3, minutes=4)
+    return [_shown(job, actor) for job in jobs]
 
 
 def _chart() -> Chart | None:

@@ -42,7 +42,7 @@ def job_row(
         '<span class="mono">{disk}</span></a></td>'
         '<td role="cell" class="job-host" title="{host}">{host}</td>'
         '<td role="cell" class="job-path whole">{path}</td>'
-        '<td role="cell" class="whole">{progress}</td>{last}</tr>\n',
+        '<td role="cell" class="job-progress whole">{progress}</td>{last}</tr>\n',
         pk=job.pk,
         silent=mark_safe(' class="silent"') if shown.host_silent else "",
         choose=_choose(shown) if choosing else "",
@@ -168,7 +168,7 @@ def _mirrored(shown: ShownJob) -> SafeString:
     if shown.progress is None or not shown.mirrored_text:
         return NOTHING
     return format_html(
-        '<span class="muted small">, {}</span> {}',
+        '<span class="muted small">, <span class="text-nowrap">{}</span></span> {}',
         told(_("%(size)s mirrored"), size=shown.mirrored_text),
         age(shown.progress.at),
     )
