@@ -20,8 +20,13 @@ REPEAT_STATES = frozenset({State.FAILED, State.CANCELLED, State.LOST})
 _LEFTOVER = "destination_is_no_leftover"
 
 
-def repeat_why_not(job: CopyJob, actor: Actor | None = None) -> str:
-    """Return why `job` can't be asked for again as it was, or an empty string."""
+def repeat_why_not(
+    job: CopyJob, actor: Actor | None = None, disk: Disk | None = None
+) -> str:
+    """Return why `job` can't be asked for again as it was, or an empty string.
+
+    `disk`: its disk as the inventory has it, where that was read already.
+    """
     if actor is not None and not actor.may(REPEAT_PERMISSION):
         return say("Your role does not allow you to start a copy.")
     if job.state not in REPEAT_STATES:
@@ -33,7 +38,7 @@ def repeat_why_not(job: CopyJob, actor: Actor | None = None) -> str:
     if job.adopted_at is not None:
         return say("It was begun elsewhere: how is not known here.")
     try:
-        request = _request(job, "")
+        request = _request(job, disk=disk)
     except Disk.DoesNotExist:
         return say(
             "%(domain)s has no disk %(disk)s any more.",
@@ -43,8 +48,8 @@ def repeat_why_not(job: CopyJob, actor: Actor | None = None) -> str:
     return _moved(job, request.disk) or _obstacle(request)
 
 
-def _request(job: CopyJob, reason: str) -> CopyRequest:
-    return replace(request_of(job), job=0, reason=reason or job.reason)
+def _request(job: CopyJob, reason: str = "", disk: Disk | None = None) -> CopyRequest:
+    return replace(request_of(job, disk), job=0, reason=reason or job.reason)
 
 
 def _moved(job: CopyJob, disk: Disk) -> str:

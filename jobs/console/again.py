@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from jobs.actions import REPEAT_STATES
+from jobs.actions import REPEAT_STATES, repeat_why_not
 from jobs.console.copy_fields import FLAGS, FORMATS, LIMITS, NUMBERS
 from jobs.console.storage import EXTENSIONS, free_path, pools_of
 from jobs.hypervisor import Destination, Secret, Server
@@ -31,6 +31,7 @@ class Again:
     why_not: str = ""
     why_not_back: str = ""
     retry: bool = False
+    why_not_retry: str = ""
 
 
 def again_of(job: CopyJob) -> Again | None:
@@ -38,13 +39,14 @@ def again_of(job: CopyJob) -> Again | None:
     if job.state not in ENDED:
         return None
     disk = (
-        Disk.objects.select_related("domain__host")
+        Disk.objects.select_related("domain__host__site")
         .filter(domain=job.domain_id, target=job.disk, gone_at=None)
         .first()
     )
     if disk is None:
         return Again(why_not=GONE)
     why_not_back = _why_not_back(job, disk)
+    retry = job.state in REPEAT_STATES and job.adopted_at is None
     return Again(
         repeat="" if job.adopted_at else _address(disk, repeated(job, disk)),
         back="" if why_not_back else _address(disk, turned_around(job, disk)),
@@ -52,7 +54,8 @@ def again_of(job: CopyJob) -> Again | None:
         if job.adopted_at
         else "",
         why_not_back=why_not_back if job.state == State.PIVOTED else "",
-        retry=job.state in REPEAT_STATES and job.adopted_at is None,
+        retry=retry,
+        why_not_retry=repeat_why_not(job, disk=disk) if retry else "",
     )
 
 

@@ -36,7 +36,11 @@ GROUPS: dict[str, tuple[Any, frozenset[State], bool]] = {
     "active": (_("Active"), ACTIVE, False),
     "scheduled": (_("Scheduled"), frozenset({State.REQUESTED}), False),
     "ended": (_("Ended"), ENDED, False),
-    "failed": (_("Failed or lost"), frozenset({State.FAILED, State.LOST}), False),
+    "failed-or-lost": (
+        _("Failed or lost"),
+        frozenset({State.FAILED, State.LOST}),
+        False,
+    ),
 }
 _WITHIN = {
     "1h": _("The last hour"),

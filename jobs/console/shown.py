@@ -7,7 +7,7 @@ shown with its age.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -245,13 +245,6 @@ class ShownJob:
         silent = host.silent_for
         return bool(host.error) or silent is None or silent > SILENT_SECONDS
 
-    @property
-    def seen_lately(self) -> bool:
-        """Whether the job still is what it is shown as: its host answers, and so does
-        its guest, as far as numbers of it are known."""
-        stale = self.progress is not None and not self.fresh
-        return not self.host_silent and not stale
-
     # --- The two ends ---------------------------------------------------------------
 
     @property
@@ -343,17 +336,8 @@ class ShownJob:
 
     @property
     def parameters(self) -> list[tuple[str, int]]:
-        """Return the typed parameters of the start: name and exact value; those that
-        were sent, whatever has come into force since."""
-        options = self._options
-        if self.job.started_at:
-            options = replace(options, bandwidth=self.job.bandwidth_sent or 0)
-        return list(parameters(options).items())
-
-    @property
-    def bandwidth_sent_unknown(self) -> bool:
-        """Whether nobody kept which bandwidth the start was called with."""
-        return self.job.started_at is not None and self.job.bandwidth_sent is None
+        """Return the typed parameters that were sent: name and exact value."""
+        return list(parameters(self._options).items())
 
     @property
     def destination_kind(self) -> str:

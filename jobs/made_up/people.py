@@ -19,7 +19,7 @@ _NAMES = (
 )
 _VIEWS = (
     ("Waiting for me", "state=waiting"),
-    ("Failed today", "state=failed&within=24h"),
+    ("Failed today", "state=failed-or-lost&within=24h"),
     ("Databases", "q=db&sort=-asked"),
     ("All that run, by host", "state=active&sort=host"),
 )

@@ -43,14 +43,16 @@ class CopyRequest:
 _PLAIN = ("consistent", "stall_limit", "total_limit", "reason", "job")
 
 
-def request_of(job: CopyJob) -> CopyRequest:
-    """The request that `job` was made of, with the disk as the inventory has it now.
+def request_of(job: CopyJob, disk: Disk | None = None) -> CopyRequest:
+    """The request that `job` was made of, with the disk as the inventory has it now:
+    `disk`, where that was read already.
 
     Disk.DoesNotExist if the domain has no such disk on record (any more).
     """
-    disk = Disk.objects.select_related("domain__host__site").get(
-        domain=job.domain_id, target=job.disk
-    )
+    if disk is None:
+        disk = Disk.objects.select_related("domain__host__site").get(
+            domain=job.domain_id, target=job.disk
+        )
     return CopyRequest(
         disk=disk,
         destination=job.target_destination,

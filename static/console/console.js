@@ -28,12 +28,16 @@
       toast({ text: interpolate(gettext("The server answered %s."), [xhr.status]), level: "bad" });
     }
   });
-  // Nobody knows whether an act without an answer was carried out.
+  // Nobody knows whether an act without an answer was carried out; to ask changes nothing.
   for (const kind of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(kind, ({ detail }) => {
       const { verb, elt } = detail.requestConfig;
-      if (verb === "get" || elt.hasAttribute("data-live")) return;
-      toast({ text: gettext("No answer from the server. Look at the page again before you repeat it."), level: "bad" });
+      if (elt.hasAttribute("data-live")) return;
+      if (verb !== "get") {
+        toast({ text: gettext("No answer from the server. Look at the page again before you repeat it."), level: "bad" });
+      } else if (detail.target === dialogBody) {
+        toast({ text: gettext("No answer from the server. Try again when it is back."), level: "bad" });
+      }
     });
   }
   dialog.addEventListener("click", (event) => {
@@ -44,25 +48,12 @@
   });
   dialog.addEventListener("close", () => dialogBody.replaceChildren());
 
-  // --- A field is marked for as long as the alert that it names says what is wrong ---
-
-  function markWrongFields() {
-    for (const alert of document.querySelectorAll("[role=alert][data-keep]")) {
-      const field = document.querySelector(`[aria-describedby~="${alert.id}"]`);
-      if (alert.firstElementChild) field?.setAttribute("aria-invalid", "true");
-      else field?.removeAttribute("aria-invalid");
-    }
-  }
-  document.addEventListener("htmx:afterSwap", markWrongFields);
-  document.addEventListener("console:fresh", markWrongFields);
-
   // --- What the server says with HX-Trigger: done, toast ---
 
   document.addEventListener("done", (event) => {
     dialog.close();
     event.target.closest?.("form")?.reset(); // the fields say again what is in force
     for (const error of document.querySelectorAll("[role=alert][data-keep]")) error.replaceChildren();
-    markWrongFields();
     toast(event.detail);
     document.dispatchEvent(new CustomEvent("console:refresh"));
   });

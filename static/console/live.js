@@ -56,7 +56,8 @@
   function show(now = indicator.dataset.state) {
     indicator.dataset.state = regions().length ? now : "none";
     const age = Math.floor((Date.now() - heard) / 1000);
-    const words = now === "polling" ? gettext("Reconnecting, refreshed every 3 s") : gettext("Live");
+    const polled = age > FRESH_SECONDS ? gettext("Reconnecting, trying every 3 s") : gettext("Reconnecting, refreshed every 3 s");
+    const words = now === "polling" ? polled : gettext("Live");
     const old = age > FRESH_SECONDS ? interpolate(gettext("as of %s s ago"), [age]) : "";
     const [text, told] = indicator.querySelectorAll(".live-text, .live-age");
     if (text.textContent !== words) text.textContent = words;

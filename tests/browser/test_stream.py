@@ -34,6 +34,9 @@ def test_the_web_server_is_killed(
     try:
         expect(indicator(page)).to_contain_text("Reconnecting")
         expect(acts.state(page)).to_have_text("mirroring")
+        page.get_by_role("button", name="Pivot", exact=True).click()
+        expect(page.get_by_text("Try again when it is back.")).to_be_visible()
+        expect(indicator(page)).to_contain_text("Reconnecting, trying every 3 s")
         stack.manage("blockcopy", "job", "finish", job.rstrip("/").rsplit("/")[-1])
     finally:
         stack.web.start()

@@ -202,6 +202,19 @@ def test_what_the_page_offers(
     assert 'id="repeat"' not in text_of(signed_in(victor).get(address))
 
 
+def test_a_retry_onto_what_the_job_left_is_not_offered(olga: User, disk: Disk) -> None:
+    job = job_in(State.CANCELLED, disk, destination="/srv/fast/web.qcow2")
+    client, address = signed_in(olga), reverse("job", args=[job.pk])
+    assert "act=retry" in text_of(client.get(address))
+    add_leftover(disk, job=job, location=job.destination, kind="partial")
+    page = text_of(client.get(address))
+    assert "act=retry" not in page
+    assert 'id="retry" aria-disabled="true"' in page
+    assert "Retry: /srv/fast/web.qcow2 is listed as a leftover" in page
+    assert "Remove it first, or make a new copy to another place." in page
+    assert 'id="repeat" href=' in page
+
+
 def test_what_is_not_possible_says_why(olga: User, disk: Disk) -> None:
     job = job_in(State.PIVOTED, disk, destination="/srv/fast/web.qcow2")
     client, address = signed_in(olga), reverse("job", args=[job.pk])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -21,6 +24,16 @@ def keep(user: User, name: str = "mine", query: str = "state=failed") -> SavedVi
     return SavedView.objects.create(user=user, name=name, query=query)
 
 
+def test_views_of_what_failed_keep_the_lost_jobs(olga: User) -> None:
+    """The group had the name of the state, before it had one of its own."""
+    queries = ("state=failed&within=24h", "state=lost&q=failed", "")
+    for number, query in enumerate(queries):
+        SavedView.objects.create(user=olga, name=str(number), query=query)
+    import_module("jobs.migrations.0024_group_of_what_failed").rename(apps, None)
+    found = SavedView.objects.order_by("name").values_list("query", flat=True)
+    assert list(found) == ["state=failed-or-lost&within=24h", *queries[1:]]
+
+
 def act(view: SavedView, what: str) -> str:
     return reverse("view-act", args=[view.pk, what])
 
@@ -35,7 +48,7 @@ def test_ladder(olga: User, otto: User) -> None:
 
 
 def test_a_filter_is_saved_and_is_a_tab(victor: User, host: Host) -> None:
-    client, query = signed_in(victor), f"state=failed&host={host.pk}"
+    client, query = signed_in(victor), f"state=failed-or-lost&host={host.pk}"
     post = {"name": "  Alder's failures ", "query": f"{query}&page=3"}
     page = text_of(client.post(VIEWS, {**post, "query": query}, follow=True))
     assert "is saved." in page
@@ -47,7 +60,7 @@ def test_a_filter_is_saved_and_is_a_tab(victor: User, host: Host) -> None:
     assert tab in elsewhere
     assert 'aria-current="true"><svg' not in elsewhere
     assert "failed or lost, host alder" in text_of(client.get(VIEWS))
-    turned = text_of(client.get(f"{JOBS}?host={host.pk}&state=failed"))
+    turned = text_of(client.get(f"{JOBS}?host={host.pk}&state=failed-or-lost"))
     assert 'aria-current="true"><svg' in turned
 
 

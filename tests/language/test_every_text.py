@@ -74,7 +74,7 @@ def lists() -> dict[str, str]:
         "jobs": reverse("jobs"),
         "no jobs": reverse("jobs") + "?q=nothing",
         "jobs by filters": reverse("jobs")
-        + "?state=failed&host=alder&within=24h&q=w&sort=-host",
+        + "?state=failed-or-lost&host=alder&within=24h&q=w&sort=-host",
         "jobs by a wrong filter": reverse("jobs") + "?colour=red&state=blue",
         "views": reverse("views"),
         "hosts": reverse("hosts"),

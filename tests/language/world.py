@@ -52,7 +52,7 @@ def furnish(reader: User, disk: Disk, pool: StoragePool) -> World:
     world.odd = _odd_domain(host)
     world.leftovers = _leftovers(disk)
     world.view = SavedView.objects.create(
-        user=reader, name="w-1", query="state=failed&host=alder&within=24h"
+        user=reader, name="w-1", query="state=failed-or-lost&host=alder&within=24h"
     )
     return world
 
