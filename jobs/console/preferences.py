@@ -18,6 +18,7 @@ from jobs.console.forms import prepare
 from jobs.models import Preferences
 
 APPEARANCE_COOKIE = "appearance"
+MOST_NAMED = 6  # time zones that a text may mean
 YEAR = 365 * 24 * 3600  # seconds
 
 
@@ -66,6 +67,17 @@ def zones() -> tuple[str, ...]:
 @cache
 def _known_zones() -> dict[str, str]:
     return {name.casefold(): name for name in available_timezones()}
+
+
+def zones_called(text: str) -> list[str]:
+    """Return the zones that `text` may mean: the one of that name; else those of a city
+    of that name; else those with `text` anywhere in their names."""
+    typed = text.casefold().replace(" ", "_")
+    if typed in _known_zones():
+        return [_known_zones()[typed]]
+    names = {name: name.casefold() for name in zones()}
+    cities = [name for name, low in names.items() if low.endswith(f"/{typed}")]
+    return cities or [name for name, low in names.items() if typed in low]
 
 
 if TYPE_CHECKING:
@@ -132,11 +144,25 @@ class PreferencesForm(ModelFormOfPreferences):
         prepare(self)
 
     def clean_time_zone(self) -> str:
-        """Return the zone as it is spelled, whichever way its letters were typed."""
-        typed = str(self.cleaned_data["time_zone"]).strip().replace(" ", "_")
-        if typed and typed.casefold() not in _known_zones():
-            raise ValidationError(
-                gettext("There is no time zone “%(zone)s”; one is Europe/Berlin.")
-                % {"zone": typed}
+        """Return the zone as it is spelled, whichever way its letters were typed.
+
+        A part of its name will do, where no other zone has it.
+        """
+        typed = " ".join(str(self.cleaned_data["time_zone"]).split())
+        if not typed:
+            return ""
+        found = zones_called(typed)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            words = gettext("There is no time zone “%(zone)s”; one is Europe/Berlin.")
+            raise ValidationError(words % {"zone": typed})
+        told = {"zone": typed, "names": ", ".join(found[:MOST_NAMED])}
+        more = len(found) - MOST_NAMED
+        if more > 0:
+            words = gettext(
+                "“%(zone)s” may mean several time zones: %(names)s and %(more)d more."
             )
-        return _known_zones()[typed.casefold()] if typed else ""
+            raise ValidationError(words % {**told, "more": more})
+        words = gettext("“%(zone)s” may mean several time zones: %(names)s.")
+        raise ValidationError(words % told)

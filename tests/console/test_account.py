@@ -107,6 +107,36 @@ def test_a_box_without_a_tick_is_a_choice(olga: User) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "zone"),
+    [
+        ("tokyo", "Asia/Tokyo"),
+        ("  Kolk ", "Asia/Kolkata"),
+        ("new  york", "America/New_York"),
+        ("utc", "UTC"),
+        ("north dakota/center", "America/North_Dakota/Center"),
+        # A city of that name comes before others that have it in theirs.
+        ("omsk", "Asia/Omsk"),  # not Asia/Tomsk
+    ],
+)
+def test_a_part_of_a_zones_name_will_do(olga: User, typed: str, zone: str) -> None:
+    save(signed_in(olga), time_zone=typed)
+    assert Preferences.objects.get().time_zone == zone
+
+
+def test_zones_with_that_part_are_named(olga: User) -> None:
+    answer = signed_in(olga).post(ACCOUNT, {**USUAL, "time_zone": "north d"})
+    assert answer.status_code == 422
+    assert (
+        "“north d” may mean several time zones: America/North_Dakota/Beulah, America/"
+        in text_of(answer)
+    )
+    answer = signed_in(olga).post(ACCOUNT, {**USUAL, "time_zone": "america"})
+    assert "several time zones: America/Adak, America/Anch" in text_of(answer)
+    assert " more." in text_of(answer)
+    assert not Preferences.objects.exists()
+
+
+@pytest.mark.parametrize(
     ("chosen", "words"),
     [
         ({"time_zone": "Mars/Olympus"}, "There is no time zone “Mars/Olympus”"),
