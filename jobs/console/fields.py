@@ -109,9 +109,27 @@ class SecondsField(WrittenField):
 class DayField(forms.DateField):
     """A day that has a beginning and an end in every zone."""
 
+    default_error_messages = {"invalid": gettext_lazy("“%(day)s” is no date.")}
+    longest = 40  # of what is told of a text that is no day
+
     def __init__(self, **options: Any) -> None:
-        ends = [MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)]
+        early = gettext_lazy(
+            "“%(show_value)s” is too early: the first day is %(limit_value)s."
+        )
+        late = gettext_lazy(
+            "“%(show_value)s” is too late: the last day is %(limit_value)s."
+        )
+        ends = [MinValueValidator(FIRST_DAY, early), MaxValueValidator(LAST_DAY, late)]
         super().__init__(validators=ends, **options)
+
+    def to_python(self, value: Any) -> date | None:
+        try:
+            return super().to_python(value)
+        except ValidationError as error:
+            told = {"day": str(value)[: self.longest]}
+            raise ValidationError(
+                self.error_messages["invalid"], "invalid", told
+            ) from error
 
 
 class SecretField(WrittenField):
