@@ -96,6 +96,21 @@ def test_every_option_is_documented() -> None:
     assert not missing
 
 
+def test_the_list_of_commands_has_each_once() -> None:
+    listed = (DOCS / "cli.md").read_text().split("```")[1]
+
+    for name in ("verify", "export", "adopt", "speed", "withdraw"):
+        assert len(re.findall(rf"\b{name}\b", listed)) == 1, name
+
+
+def test_no_row_of_a_table_stands_alone() -> None:
+    for page in DOCS.glob("*.md"):
+        for block in page.read_text().split("\n\n"):
+            rows = [row for row in block.splitlines() if row.startswith("|")]
+            assert len(rows) != 1, (page.name, rows)
+            assert not rows or set(rows[1]) <= set("|-: "), (page.name, rows[0])
+
+
 @pytest.mark.parametrize("command", VIRSH)
 def test_every_ability_of_virsh_has_its_row(command: str) -> None:
     text = (DOCS / "cli.md").read_text()
