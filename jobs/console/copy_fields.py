@@ -112,7 +112,7 @@ class CopyFields(forms.Form):
             ("same", say("same as the source")),
             ("raw", "raw"),
             ("qcow2", "qcow2"),
-            ("found", say("what the file is")),
+            ("found", say("what is there")),
         ],
         widget=forms.RadioSelect,
     )

@@ -75,7 +75,7 @@ class CopyForm(CopyFields):
         formats = [
             ("raw", "raw"),
             ("qcow2", "qcow2"),
-            ("found", say("what the file is")),
+            ("found", say("what is there")),
         ]
         if self.disk.format in FORMATS:
             same = (

@@ -114,7 +114,7 @@ def test_a_reused_file_is_declared_as_what_it_is(
     acts.fill_in_copy(page, guest, there)
     page.get_by_role("checkbox", name="Reuse what is there").check()
     expect(stops(page)).to_contain_text("raw")
-    page.get_by_role("radio", name="what the file is").check()
+    page.get_by_role("radio", name="what is there").check()
     expect(page.get_by_label("Disk XML")).to_contain_text('type="raw"')
     expect(page.get_by_text("alder answered")).to_be_visible()
     expect(stops(page)).to_have_count(0)

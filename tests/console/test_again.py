@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +39,15 @@ def on_the_copy(disk: Disk, **more: Any) -> CopyJob:
     disk.chain.filter(depth=0).update(location=new)
     assert job.source == old
     return job
+
+
+def test_the_two_ways_are_called_differently(olga: User, disk: Disk) -> None:
+    job = job_in(State.FAILED, disk)
+    page = signed_in(olga).get(
+        reverse("job", args=[job.pk]), headers={"Accept-Language": "de"}
+    )
+    buttons = re.findall(r'id="(retry|repeat)".*?</svg>([^<]*)<', text_of(page))
+    assert buttons == [("retry", "Erneut versuchen"), ("repeat", "Wiederholen")]
 
 
 def test_every_option_comes_again(olga: User, disk: Disk) -> None:
