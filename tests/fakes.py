@@ -422,7 +422,12 @@ class FakeHypervisor(FakeStorage):
             state_reason=1,
             persistent=domain.persistent,
             disks=tuple(
-                _disk_facts(disk, domain.persistent, answers)
+                _disk_facts(
+                    disk,
+                    domain.persistent,
+                    answers,
+                    self._image(disk.source).allocation,
+                )
                 for disk in domain.disks.values()
             ),
         )
@@ -450,8 +455,9 @@ def _observation(disk: FakeDisk, persistent: bool, asked: bool) -> DiskObservati
     )
 
 
-def _disk_facts(disk: FakeDisk, persistent: bool, answers: bool) -> DiskFacts:
-    size = disk.capacity if answers else None
+def _disk_facts(
+    disk: FakeDisk, persistent: bool, answers: bool, occupied: int | None
+) -> DiskFacts:
     return DiskFacts(
         target=disk.target,
         bus="virtio",
@@ -462,9 +468,9 @@ def _disk_facts(disk: FakeDisk, persistent: bool, answers: bool) -> DiskFacts:
         persistent_source=disk.persistent_source if persistent else None,
         read_only=disk.read_only,
         shareable=disk.shareable,
-        capacity=size,
-        allocation=size,
-        physical=size,
+        capacity=disk.capacity if answers else None,
+        allocation=occupied if answers else None,
+        physical=occupied if answers else None,
         chain=disk.chain,
         mirror=_mirror(disk.copy),
     )

@@ -73,6 +73,15 @@ class HypervisorContract:
             with pytest.raises(DomainNotRunning):
                 verb(rig.uuid)
 
+    def test_the_inventory_and_a_close_look_tell_one_allocation(self, rig: Rig) -> None:
+        domains = rig.hypervisor.inventory().domains
+        (domain,) = [domain for domain in domains if domain.uuid == rig.uuid]
+        (disk,) = [disk for disk in domain.disks if disk.target == rig.disk]
+        close = rig.hypervisor.examine(rig.uuid, rig.disk, rig.destination("copy"))
+        assert close.source is not None
+        assert close.source.allocation is not None
+        assert disk.allocation == pytest.approx(close.source.allocation, abs=16 * 1024)
+
     def test_what_starting_says(self, rig: Rig) -> None:
         before = rig.hypervisor.observe(rig.uuid)
         destination = rig.destination("copy")

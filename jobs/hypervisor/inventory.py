@@ -8,7 +8,7 @@ and the rest is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from xml.etree.ElementTree import Element
@@ -36,18 +36,13 @@ from jobs.hypervisor.observation import (
 )
 from jobs.hypervisor.pools import pools
 from jobs.hypervisor.records import DiskFacts, DomainFacts, HostFacts, Inventory
-from jobs.hypervisor.translation import translate
+from jobs.hypervisor.sizes import Size, Sizes, sizes_at_rest, sizes_in_use
 
 # The first question after a daemon's start makes it probe its QEMU, for seconds.
 FACTS_SECONDS = 60.0
 
 # From the first domain's disks to the last one's chain; the others are not known then.
 CHAINS_SECONDS = 120.0
-
-# Capacity, allocation and physical size by target; only of disks that could tell.
-Sizes = Mapping[str, tuple[int, int, int]]
-# Capacity of backing files by location; only of those that QEMU told of.
-Layers = Mapping[str, int]
 
 
 def facts(link: Link) -> HostFacts:
@@ -107,23 +102,16 @@ def domain_facts(link: Link, uuid: str, look: Look) -> DomainFacts:
         of_daemon=True,
     )
     domain, live, state, lasting = read
-    targets = [name for name, disk in domain_xml.disks(live).items() if _filled(disk)]
     number = domain_xml.domain_id(live)
-    layered = number is not None and any(map(domain_xml.chain, _disks(live)))
-    sizes: Sizes = {}
-    layers: Layers = {}
+    read_sizes = sizes_at_rest if number is None else sizes_in_use
+    sizes = Sizes()
     if number is None or may_be_asked(link, uuid):
         with _silence_noted(link, uuid):
-            sizes, layers = link.ask(
-                QEMU_SECONDS,
-                lambda c: (
-                    _sizes(c, domain, targets),
-                    _layers(c, domain) if layered else {},
-                ),
-                about=uuid,
+            sizes = link.ask(
+                QEMU_SECONDS, lambda c: read_sizes(c, domain, live), about=uuid
             )
     disks = [
-        _disk(target, disk, (lasting or {}).get(target), sizes, layers)
+        _disk(target, disk, (lasting or {}).get(target), sizes)
         for target, disk in domain_xml.disks(live).items()
     ]
     if number is None:
@@ -168,63 +156,14 @@ def _read(connection: libvirt.virConnect, uuid: str, belief: Belief) -> _Read:
     return domain, live, state, lasting
 
 
-def _sizes(
-    connection: libvirt.virConnect, domain: libvirt.virDomain, targets: list[str]
-) -> Sizes:
-    found = {}
-    for target in targets:
-        try:
-            capacity, allocation, physical = domain.blockInfo(target)
-        except libvirt.libvirtError as error:
-            _tolerate(connection, error)
-        else:
-            found[target] = (capacity, allocation, physical)
-    return found
-
-
-def _layers(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Layers:
-    """The images that QEMU has open below the sources; none where it is busy."""
-    try:
-        stats = connection.domainListGetStats(
-            [domain],
-            libvirt.VIR_DOMAIN_STATS_BLOCK,
-            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
-            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
-        )
-    except libvirt.libvirtError as error:
-        _tolerate(connection, error)
-        return {}
-    found = {}
-    for _, told in stats:
-        for number in range(told.get("block.count", 0)):
-            path = told.get(f"block.{number}.path", "")
-            found[path] = told.get(f"block.{number}.capacity")
-    return {path: size for path, size in found.items() if path and size is not None}
-
-
-def _disks(live: Element) -> list[Element]:
-    return list(domain_xml.disks(live).values())
-
-
-def _tolerate(connection: libvirt.virConnect, error: libvirt.libvirtError) -> None:
-    """Raise again what is not just about one disk (a missing file, a server away)."""
-    if isinstance(translate(error, connection), HostUnreachable | HostBusy):
-        raise error
-
-
-def _filled(disk: Element) -> bool:
-    return domain_xml.source(disk) != ""
-
-
 def _disk(
     target: str,
     disk: Element,
     persistent_source: str | None,
     sizes: Sizes,
-    layers: Layers,
 ) -> DiskFacts:
     attachment = disk.find("target")
-    capacity, allocation, physical = sizes.get(target, (None, None, None))
+    size = sizes.disks.get(target, Size())
     return DiskFacts(
         target=target,
         bus=attachment.get("bus", "") if attachment is not None else "",
@@ -235,11 +174,11 @@ def _disk(
         persistent_source=persistent_source,
         read_only=disk.find("readonly") is not None,
         shareable=disk.find("shareable") is not None,
-        capacity=capacity,
-        allocation=allocation,
-        physical=physical,
+        capacity=size.capacity,
+        allocation=size.allocation,
+        physical=size.physical,
         chain=tuple(
-            replace(link, capacity=layers.get(link.location))
+            replace(link, capacity=sizes.layers.get(link.location))
             for link in domain_xml.chain(disk)
         ),
         mirror=domain_xml.mirror(disk),

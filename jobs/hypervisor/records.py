@@ -57,8 +57,10 @@ class DiskFacts:
 
     `source` is the live source of a running domain and the persistent one of a domain
     that is off; "" for an empty drive. `persistent_source` is None where there is no
-    persistent definition, or where that definition has no such target. The sizes are
-    None where the host could not tell. `chain` is below the source, top first; where it
+    persistent definition, or where that definition has no such target. `allocation` is
+    what the image occupies of the storage, `physical` the length of its file or device
+    (of a running guest's, unless it is raw, what it occupies); the sizes are None where
+    the host could not tell. `chain` is below the source, top first; where it
     is not `chain_known`, there may be more: of a domain that is off it is what storage
     pools know.
     """

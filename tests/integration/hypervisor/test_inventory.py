@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +19,10 @@ from jobs.hypervisor import (
     Inventory,
 )
 from jobs.hypervisor import inventory as inventory_module
+from lab.cell import LabError
 from lab.guest import MIB, Guest, GuestDisk
 from lab.host import PrivateHost
+from lab.loop import LoopDevice
 from tests.integration.conftest import MakeGuest
 from tests.integration.hypervisor.conftest import until
 
@@ -87,6 +91,78 @@ def test_guest_that_is_off(
     (disk,) = domain.disks
     assert disk.source == disk.persistent_source == str(guest.disks[0].path)
     assert disk.capacity == 64 * MIB
+
+
+def test_what_a_disk_occupies_whatever_its_guest_has_written(
+    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest
+) -> None:
+    """blockInfo tells of a disk that runs where the last write ended."""
+    guest = make_guest(
+        alder,
+        GuestDisk(alder.images / "half-full.raw", format="raw", data=32 * MIB),
+        GuestDisk(alder.images / "half-full.qcow2", data=32 * MIB),
+        GuestDisk(alder.images / "half-empty.qcow2", data=4 * MIB, backing=("raw",)),
+        writing=True,
+        pause=0.01,
+        span=4 * MIB,
+    )
+    guest.log.wait_for_writes(20)
+    alder.virsh("suspend", guest.name)
+    disks = domain_of(guest, hypervisor.inventory()).disks
+    for image, disk in zip(guest.disks, disks, strict=True):
+        occupied = image.path.stat().st_blocks * 512
+        assert disk.allocation == pytest.approx(occupied, abs=MIB)
+        assert disk.capacity == 64 * MIB
+    raw, _, above = disks
+    assert raw.physical == 64 * MIB
+    assert [link.capacity for link in above.chain] == [64 * MIB]
+    guest.destroy()
+    off = domain_of(guest, hypervisor.inventory()).disks[0]
+    assert (off.allocation, off.physical) == pytest.approx(
+        (raw.allocation, 64 * MIB), abs=MIB
+    )
+
+
+def test_disks_that_occupy_nothing_or_all_of_their_size(
+    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest
+) -> None:
+    """Of a file without a single block libvirt tells the length instead."""
+    empty, full = alder.images / "empty.raw", alder.images / "full.raw"
+    for path in (empty, full):
+        path.touch()
+    os.truncate(empty, 16 * MIB)
+    with full.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 16 * MIB)
+    guest = make_guest(
+        alder,
+        GuestDisk(alder.images / "boots.qcow2"),
+        GuestDisk(empty, format="raw", size=16 * MIB),
+        GuestDisk(full, format="raw", size=16 * MIB),
+        paused=True,
+    )
+    _, nothing, all_of_it = domain_of(guest, hypervisor.inventory()).disks
+    assert (nothing.capacity, nothing.physical) == (16 * MIB, 16 * MIB)
+    assert nothing.allocation == 0
+    assert all_of_it.allocation == pytest.approx(16 * MIB, abs=64 * 1024)
+
+
+def test_a_device_is_occupied_as_a_whole(
+    hypervisor: Hypervisor, alder: PrivateHost, make_guest: MakeGuest, tmp_path: Path
+) -> None:
+    guest = make_guest(alder, paused=True)
+    backing = tmp_path / "device"
+    backing.touch()
+    os.truncate(backing, 16 * MIB)
+    with contextlib.ExitStack() as opened:
+        try:
+            device = opened.enter_context(LoopDevice(backing)).path
+        except LabError as error:
+            pytest.skip(str(error))
+        alder.virsh("attach-disk", guest.name, device, "vdb", "--sourcetype", "block")
+        device_disk = domain_of(guest, hypervisor.inventory()).disks[1]
+        guest.destroy()
+    assert (device_disk.source, device_disk.source_kind) == (device, "block")
+    assert (device_disk.capacity, device_disk.allocation) == (16 * MIB, 16 * MIB)
 
 
 def test_transient_guest(
