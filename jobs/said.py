@@ -55,6 +55,13 @@ def speak_through(language: Language) -> None:
     _Speaker.language = language
 
 
+class Markup(str):
+    """What stands in HTML as it is, however often it is asked."""
+
+    def __html__(self) -> str:
+        return self
+
+
 class Said(str):
     """A sentence in English that can be told in other languages; made by `say`."""
 
@@ -64,7 +71,7 @@ class Said(str):
     told: Mapping[str, Any] = {}
 
     def __html__(self) -> str:
-        return html.escape(localized(self))
+        return Markup(html.escape(localized(self)))
 
     def through(self, language: Language) -> str:
         """Return it in `language`."""

@@ -226,7 +226,10 @@ def test_the_page_of_a_job_shows_its_history(
 ) -> None:
     page = administration.get(reverse("admin:jobs_copyjob_change", args=[job.pk]))
 
-    assert "In sync." in page.content.decode()
+    text = page.content.decode()
+    assert "In sync." in text
+    assert "libvirt&#x27;s default" in text
+    assert "&amp;" not in text
 
 
 def test_the_page_of_a_job_shows_what_was_found_and_left(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.template import Context, Template
 from django.utils import translation
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 
 from jobs.lifecycle import State
 from jobs.said import (
@@ -166,3 +166,9 @@ def test_every_message_is_a_literal_that_is_told_what_it_names() -> None:
             assert None in told or count == 2 or told <= names, where
             found += 1
     assert found > 100
+
+
+def test_what_is_escaped_once_is_not_escaped_again() -> None:
+    """Django's admin puts what it has made safe into its templates as any text."""
+    said = say("libvirt's default")
+    assert shown(conditional_escape(said)) == shown(said) == "libvirt&#x27;s default"
