@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -44,11 +43,6 @@ def _text(value: Any) -> str:
     if isinstance(value, (QuerySet, list, tuple)):
         return f"[{', '.join(sorted(map(str, value)))}]"
     return "" if value is None else str(value)
-
-
-def to_the_second(moment: datetime) -> str:
-    """Return a time in UTC as logs have it; Django's own format leaves out seconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def one_of(

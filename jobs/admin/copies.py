@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs import actions
 from jobs.actions import Verb
-from jobs.admin.base import ReadOnlyAdmin, actor_of, one_of, to_the_second
+from jobs.admin.base import ReadOnlyAdmin, actor_of, one_of
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
 from jobs.hypervisor.destination import KINDS
@@ -28,13 +28,8 @@ from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 class EventInline(ReadOnlyInline):
     model = JobEvent
-    fields = ["at", "level", "actor", "old_state", "new_state", "message"]
-    readonly_fields = ["at"]
+    fields = ["time", "level", "actor", "old_state", "new_state", "message"]
     show_change_link = False
-
-    @admin.display(description=_("time (UTC)"))
-    def at(self, event: JobEvent) -> str:
-        return to_the_second(event.time)
 
 
 class DefinitionInline(ReadOnlyInline):
@@ -223,12 +218,8 @@ def _list(findings: list[Finding]) -> SafeString:
 class JobEventAdmin(ReadOnlyAdmin):
     """The histories of all jobs, newest first."""
 
-    list_display = ["at", "level", "job", "actor", "new_state", "message"]
+    list_display = ["time", "level", "job", "actor", "new_state", "message"]
     list_filter = ["level", one_of("new_state", _("state"), State.values)]
     list_select_related = ["job"]
     search_fields = ["=job__id"]
     ordering = ["-id"]
-
-    @admin.display(description=_("time (UTC)"), ordering="time")
-    def at(self, event: JobEvent) -> str:
-        return to_the_second(event.time)

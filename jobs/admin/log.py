@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from jobs.actor import CHANNELS
-from jobs.admin.base import ReadOnlyAdmin, one_of, to_the_second
+from jobs.admin.base import ReadOnlyAdmin, one_of
 from jobs.audit.log import ACTIONS
 from jobs.models import AuditEntry
 from jobs.models.search import SEARCHED
@@ -17,7 +17,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Who asked for what, when, from where, and what came of it."""
 
     list_display = [
-        *("at", "actor", "channel", "action", "outcome", "object_text"),
+        *("time", "actor", "channel", "action", "outcome", "object_text"),
         *("reason", "address"),
     ]
     list_filter = [
@@ -29,11 +29,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = SEARCHED["AuditEntry"]
     actions = None
     fields = [
-        *("at", "actor", "channel", "address", "request_id", "action", "outcome"),
+        *("time", "actor", "channel", "address", "request_id", "action", "outcome"),
         *("object_type", "object_id", "object_text", "intent", "reason", "detail"),
     ]
-    readonly_fields = ["at"]
-
-    @admin.display(description=_("time (UTC)"), ordering="time")
-    def at(self, entry: AuditEntry) -> str:
-        return to_the_second(entry.time)
+    readonly_fields = ["time"]

@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 SHORT_DATETIME_FORMAT = "d.m.Y H:i:s"
+# The administration's, which tell their zone.
+DATETIME_FORMAT = "d.m.Y H:i:s T"
