@@ -81,9 +81,10 @@ def _pivot_consequence(job: CopyJob) -> str:
     )
 
 
-def _finish_consequence(job: CopyJob) -> str:
+def finish_consequence(job: CopyJob, *, consistent: bool) -> str:
+    """Say what a finish does, with the guest's file systems frozen or without."""
     like = say("as after a power cut")
-    if job.consistent:
+    if consistent:
         like = say(
             "with the guest's file systems frozen if its agent answers, as after a "
             "power cut if not"
@@ -97,6 +98,10 @@ def _finish_consequence(job: CopyJob) -> str:
         destination=alone(job.destination),
         like=like,
     )
+
+
+def _finish_consequence(job: CopyJob) -> str:
+    return finish_consequence(job, consistent=job.consistent)
 
 
 def _cancel_consequence(job: CopyJob) -> str:
@@ -200,7 +205,7 @@ def perform(
     moved = move(
         job,
         intended,
-        f"{verb.label} asked for by {actor.name}." + (f" {reason}" if reason else ""),
+        _told(verb.label, actor, reason),
         actor=actor,
         audited={
             "action": verb.name,
@@ -228,6 +233,12 @@ def perform(
         dispatch.start(job)
     elif not done_at_once:
         dispatch.call(job)
+
+
+def _told(what: str, actor: Actor, reason: str) -> str:
+    """Return the line of a job's history; the reason apart from our own words."""
+    because = f": “{reason}”" if reason else ""
+    return f"{what} asked for by {actor.name}{because}."
 
 
 def _queued() -> dict[str, Any]:
@@ -281,7 +292,7 @@ def set_speed(
             intent=f"bandwidth {text} ({bytes_per_second} bytes/s)",
             reason=reason,
         )
-        tell(job, f"Bandwidth {text} asked for by {actor.name}.", actor=actor)
+        tell(job, _told(f"Bandwidth {text}", actor, reason), actor=actor)
         CopyJob.objects.filter(pk=job.pk).update(
             bandwidth_asked=bytes_per_second, bandwidth_asked_by=actor.name
         )

@@ -245,6 +245,13 @@ class ShownJob:
         silent = host.silent_for
         return bool(host.error) or silent is None or silent > SILENT_SECONDS
 
+    @property
+    def seen_lately(self) -> bool:
+        """Whether the job still is what it is shown as: its host answers, and so does
+        its guest, as far as numbers of it are known."""
+        stale = self.progress is not None and not self.fresh
+        return not self.host_silent and not stale
+
     # --- The two ends ---------------------------------------------------------------
 
     @property

@@ -48,12 +48,25 @@
   });
   dialog.addEventListener("close", () => dialogBody.replaceChildren());
 
+  // --- A field is marked for as long as the alert that it names says what is wrong ---
+
+  function markWrongFields() {
+    for (const alert of document.querySelectorAll("[role=alert][data-keep]")) {
+      const field = document.querySelector(`[aria-describedby~="${alert.id}"]`);
+      if (alert.firstElementChild) field?.setAttribute("aria-invalid", "true");
+      else field?.removeAttribute("aria-invalid");
+    }
+  }
+  document.addEventListener("htmx:afterSwap", markWrongFields);
+  document.addEventListener("console:fresh", markWrongFields);
+
   // --- What the server says with HX-Trigger: done, toast ---
 
   document.addEventListener("done", (event) => {
     dialog.close();
     event.target.closest?.("form")?.reset(); // the fields say again what is in force
     for (const error of document.querySelectorAll("[role=alert][data-keep]")) error.replaceChildren();
+    markWrongFields();
     toast(event.detail);
     document.dispatchEvent(new CustomEvent("console:refresh"));
   });

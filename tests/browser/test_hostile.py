@@ -44,7 +44,7 @@ def test_markup_in_names_paths_and_reasons(
     dialog.get_by_role("button", name="Pivot").click()
     expect(acts.state(page)).to_have_text("pivoted")
     assert guest.source() == truth.persistent_source(guest) == str(new)
-    assert_text_only(page, f"Pivot asked for by olga. {REASON}")
+    assert_text_only(page, f"Pivot asked for by olga: “{REASON}”.")
     expect(elsewhere.locator("#toasts")).to_contain_text(NAME)
     assert_text_only(elsewhere, NAME, REASON)
 

@@ -13,6 +13,10 @@ from tests.browser import acts, truth
 from tests.browser.conftest import MakeGuest, MeetPerson, fast
 from tests.browser.people import Person
 
+UNTIL_FRESH = (
+    "new Promise(done => document.addEventListener('console:fresh', () => done()))"
+)
+
 
 def test_from_sign_in_to_a_pivot(
     meet: MeetPerson, make_guest: MakeGuest, alder: PrivateHost
@@ -183,11 +187,15 @@ def test_bandwidth_is_changed_in_place(
     options.get_by_role("button", name="Set").click()
     expect(options.get_by_role("alert")).not_to_be_empty()
     expect(field).to_have_value("quickly")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    page.evaluate(UNTIL_FRESH)
+    expect(field).to_have_attribute("aria-invalid", "true")
 
     field.fill("1 MiB/s")
     options.get_by_role("button", name="Set").click()
     expect(options.locator(".in-force")).to_have_text("1 MiB/s")
     expect(options.get_by_role("alert")).to_be_empty()
+    expect(field).not_to_have_attribute("aria-invalid", "true")
     assert truth.bandwidth(guest) == MIB
 
     field.fill("0")

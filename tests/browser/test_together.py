@@ -30,7 +30,7 @@ def test_one_pivots_and_the_other_sees_it(
     acts.confirm(olga.page, "Pivot", "olga was here")
     expect(acts.state(ada.page)).to_have_text("pivoted")
     events = ada.page.get_by_role("region", name="Events")
-    expect(events).to_contain_text("Pivot asked for by olga. olga was here")
+    expect(events).to_contain_text("Pivot asked for by olga: “olga was here”.")
     ended = overview.get_by_role("table", name="Jobs that ended lately")
     expect(ended.get_by_role("row", name=guest.name)).to_contain_text("pivoted")
     expect(waiting.get_by_role("row", name=guest.name)).to_have_count(0)

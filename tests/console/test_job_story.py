@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import live
+from jobs import audit, live
+from jobs.actor import Actor
 from jobs.hypervisor import (
     Destination,
     Progress,
@@ -201,3 +202,25 @@ def test_a_finish_without_the_question_keeps_what_was_asked(
     signed_in(olga).post(reverse("job-verb", args=[job.pk, "finish"]), typed)
     job.refresh_from_db()
     assert job.consistent is kept
+
+
+def test_the_audit_part_tells_intent_reason_and_result_apart(
+    ada: User, disk: Disk
+) -> None:
+    job = job_in(State.COPYING, disk)
+    audit.record(
+        Actor("<b>olga", "cli"),
+        "speed",
+        job,
+        audit.Outcome.DONE,
+        intent="bandwidth 1 MiB/s",
+        reason="<i>night",
+        detail="1048576 bytes/s in force",
+    )
+    text = page(ada, job)
+    for told in (
+        '<p translate="no">bandwidth 1 MiB/s</p>',
+        'Reason:</span> <span translate="no">&lt;i&gt;night</span>',
+        'Result:</span> <span translate="no">1048576 bytes/s in force</span>',
+    ):
+        assert told in text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
@@ -391,6 +394,45 @@ def test_silence_is_said_with_its_age(job_page: Page, disk: Disk, host: Host) ->
     assert "Below is the last known state." in shown
     assert "In sync when last seen" in shown
     assert "the guest runs on it" not in shown
+    assert 'mirroring</span> <span class="age">last known</span>' in shown
+    assert '<div class="phases last-known">' in shown
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_copy_that_is_not_seen_any_more_is_not_shown_as_live(
+    job_page: Page, disk: Disk, host: Host
+) -> None:
+    job = job_in(State.COPYING, disk)
+    seen(job, 17, 100)
+    live = job_page(job)
+    assert "Copying 17 %" in live
+    for words in ("last known", "last-known", "when last seen"):
+        assert words not in live
+    host.error = "Connection timed out."
+    host.save()
+    shown = job_page(job)
+    assert "Copying 17 % when last seen" in shown
+    assert 'copying</span> <span class="age">last known</span>' in shown
+    assert '<div class="phases last-known">' in shown
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_stuck_guest_s_times_do_not_count_on(job_page: Page, disk: Disk) -> None:
+    """Its host answers, but nothing has been heard of the copy for a while."""
+    job = job_in(State.MIRRORING, disk)
+    now = time.time()
+    job.samples.create(at=timezone.now(), current=100, end=100, bandwidth=0)
+    with patch("jobs.live.time.time", return_value=now - 40):
+        seen(job, 300, 300)
+    shown = job_page(job)
+    assert "In sync when last seen" in shown
+    assert "data-since" not in shown
+    assert re.search(r"mirrored since</dt><dd>200 bytes <time [^>]*data-age ", shown)
+    seen(job, 300, 300)
+    shown = job_page(job)
+    assert "In sync for <time" in shown
+    assert shown.count("data-since") == 2
+    assert re.search(r"mirrored since</dt><dd>200 bytes <time [^>]*data-age hid", shown)
 
 
 def test_events_come_newest_first(job_page: Page, disk: Disk) -> None:
@@ -409,7 +451,7 @@ def test_the_audit_entries_of_this_job_only(
     audit.record(actor_of(olga), "pivot", ours, done, reason="quiet hour")
     audit.record(SYSTEM, "cancel", other, done, detail="something else")
     shown = job_page(ours)
-    assert "“quiet hour”" in shown
+    assert 'Reason:</span> <span translate="no">quiet hour</span>' in shown
     assert "something else" not in shown
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.conftest import signed_in
 from tests.console.fleet_rows import HOSTILE_NAMES, add_disk
 from tests.console.rows import job_in, text_of
 
+HOUR = timedelta(hours=1)
 DIALOG = {"HX-Request": "true", "HX-Target": "dialog-body"}
 
 
@@ -67,6 +69,8 @@ def test_a_verb_works(olga: User, disk: Disk, verb: str) -> None:
     entry = AuditEntry.objects.get(action=verb)
     assert (entry.actor, entry.outcome, entry.reason) == ("olga", "asked", "quiet hour")
     assert entry.channel == "console"
+    told = job.events.get().message
+    assert told == f"{VERBS[verb].label} asked for by olga: “quiet hour”."
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete"])
@@ -148,6 +152,36 @@ def test_an_ended_job(olga: User, disk: Disk) -> None:
     answer = signed_in(olga).post(at(job, "cancel"))
     assert answer.status_code == 409
     assert "The job has ended: pivoted." in text_of(answer)
+
+
+# --- A finish, and a host that does not answer ---------------------------------------
+
+
+def test_a_finish_says_what_it_does_for_either_choice(olga: User, job: CopyJob) -> None:
+    """The box decides which of the two is seen, without JavaScript too."""
+    page = text_of(signed_in(olga).get(at(job, "finish")))
+    as_it_is = "is kept as it is at that moment, "
+    frozen = f"{as_it_is}with the guest&#x27;s file systems frozen if its agent answers"
+    assert re.search(f'<p class="text-break if-guest">[^<]*{frozen}', page)
+    crash = f"{as_it_is}as after a power cut.</p>"
+    assert re.search(f'<p class="text-break if-crash">[^<]*{crash}', page)
+    assert "if-guest" not in text_of(signed_in(olga).get(at(job, "pivot")))
+
+
+@pytest.mark.parametrize("verb", ["pivot", "finish", "cancel"])
+@pytest.mark.parametrize(
+    "silence", [{"error": "No route."}, {"last_seen_at": timezone.now() - HOUR}]
+)
+def test_a_verb_that_has_to_wait_for_its_host_says_so(
+    olga: User, job: CopyJob, verb: str, silence: dict[str, Any]
+) -> None:
+    waits = "There is no word from alder now: this is written down"
+    client = signed_in(olga)
+    assert waits not in text_of(client.get(at(job, verb)))
+    Host.objects.update(**silence)
+    assert waits in text_of(client.get(at(job, verb)))
+    CopyJob.objects.update(state=State.QUEUED, libvirt_id=None)
+    assert waits not in text_of(client.get(at(job, "cancel")))
 
 
 # --- On a host in production ---------------------------------------------------------
@@ -313,6 +347,9 @@ def test_a_bandwidth_that_makes_no_sense(
     assert page.status_code == 422
     assert words in text_of(page)
     assert f'value="{typed}"' in text_of(page)
+    assert 'aria-describedby="speed-hint speed-error" aria-invalid="true"' in text_of(
+        page
+    )
     fragment = speed(signed_in(olga), job, typed, headers=DIALOG)
     assert fragment["X-Fragment"] == "true"
     assert text_of(fragment).startswith('<p class="field-error">')
@@ -326,6 +363,8 @@ def test_a_bandwidth_may_have_a_reason(olga: User, job: CopyJob) -> None:
     client.post(address, {**post, "bandwidth": "50 MiB/s"})
     entry = AuditEntry.objects.get(action="speed", outcome="asked")
     assert entry.reason == "backup window"
+    told = job.events.get().message
+    assert told == "Bandwidth 50 MiB/s asked for by olga: “backup window”."
 
 
 def test_the_bandwidth_s_ladder(

@@ -17,6 +17,7 @@ from jobs import actions
 from jobs.actor import from_request
 from jobs.console.fields import read_bytes
 from jobs.console.page import Request, needs, wants_fragment
+from jobs.console.shown import ShownJob
 from jobs.console.views.jobs import page_of
 from jobs.models import CopyJob
 from jobs.names import alone
@@ -54,10 +55,13 @@ def _confirm(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse
 def _question(
     request: Request, job: CopyJob, verb: actions.Verb, wrong: str = ""
 ) -> HttpResponse:
+    actor = from_request(request)
     context: dict[str, object] = {
         "job": job,
         "verb": verb,
         "consequence": verb.consequence(job),
+        "consequences": _by_consistency(job) if verb is actions.FINISH else {},
+        "silent": ShownJob(job, None, actor).host_silent,
         "to_type": actions.to_type_for_verb(job),
         "host": job.host,
         "consistent": _consistent(request) if wrong else job.consistent,
@@ -66,6 +70,14 @@ def _question(
     }
     status = 422 if wrong else 200
     return _answer(request, "console/confirm.html", context, status)
+
+
+def _by_consistency(job: CopyJob) -> dict[str, str]:
+    """Return what a finish does, for either choice in its dialog."""
+    return {
+        "guest": actions.finish_consequence(job, consistent=True),
+        "crash": actions.finish_consequence(job, consistent=False),
+    }
 
 
 def _perform(request: Request, job: CopyJob, verb: actions.Verb) -> HttpResponse:
