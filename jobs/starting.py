@@ -272,6 +272,7 @@ def _write_intent(hypervisor: Hypervisor, job: CopyJob) -> bool:
                 source=disk.source,
                 source_format=disk.format,
                 libvirt_id=domain.domain_id,
+                bandwidth_sent=job.bandwidth,
                 started_at=timezone.now(),
                 claim=claim_of(job.destination),
             )

@@ -7,7 +7,7 @@ shown with its age.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -343,8 +343,17 @@ class ShownJob:
 
     @property
     def parameters(self) -> list[tuple[str, int]]:
-        """Return the typed parameters that were sent: name and exact value."""
-        return list(parameters(self._options).items())
+        """Return the typed parameters of the start: name and exact value; those that
+        were sent, whatever has come into force since."""
+        options = self._options
+        if self.job.started_at:
+            options = replace(options, bandwidth=self.job.bandwidth_sent or 0)
+        return list(parameters(options).items())
+
+    @property
+    def bandwidth_sent_unknown(self) -> bool:
+        """Whether nobody kept which bandwidth the start was called with."""
+        return self.job.started_at is not None and self.job.bandwidth_sent is None
 
     @property
     def destination_kind(self) -> str:

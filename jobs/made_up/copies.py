@@ -260,6 +260,7 @@ def job_row(told: Told) -> Row:
     """Return a copy as a row of the jobs."""
     place, active = told.destination, told.state in ACTIVE
     claims = active and told.started
+    bandwidth = 50 * 2**20 if told.pk % 3 == 0 else 0
     return {
         "id": told.pk,
         "host_id": told.host["id"],
@@ -274,7 +275,8 @@ def job_row(told: Told) -> Row:
         "destination_format": place.format,
         "destination_xml": f"<disk type='{place.source_type}'/>",
         "claim": claim_of(place.location) if claims else "",
-        "bandwidth": 50 * 2**20 if told.pk % 3 == 0 else 0,
+        "bandwidth": bandwidth,
+        "bandwidth_sent": bandwidth if told.started else None,
         "when_ready": told.when_ready,
         "requested_by_id": told.person_pk,
         "requested_by_name": told.person,

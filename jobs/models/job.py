@@ -137,6 +137,9 @@ class CopyJob(models.Model):
     target_zeroed = models.BooleanField(default=False)
     # bytes/s and bytes; 0 is no limit, and libvirt's default
     bandwidth = models.BigIntegerField(default=0)
+    # What the start was called with; `bandwidth` is what has been in force since. None
+    # before that, and where it was not kept.
+    bandwidth_sent = models.BigIntegerField(null=True)
     # Another bandwidth that was asked for and is not in force yet, and by whom.
     bandwidth_asked = models.BigIntegerField(null=True)
     bandwidth_asked_by = models.CharField(max_length=150, blank=True)

@@ -94,3 +94,23 @@ def test_xml_that_was_cut_is_shown_as_it_is(disk: Disk) -> None:
     job = job_in(State.COPYING, disk)
     JobDefinition.objects.create(job=job, when="before", xml="<disk><source fi…")
     assert [line.text for line in xml_of(job).before] == ["<disk><source fi…"]
+
+
+@pytest.mark.parametrize(
+    ("state", "sent", "there", "absent"),
+    [
+        (State.COPYING, 2**21, "bandwidth=2097152", "bandwidth=3145728"),
+        (State.COPYING, 0, "granularity=65536", "bandwidth="),
+        (State.PIVOTED, None, "bandwidth at the start was not recorded", "bandwidth="),
+        (State.QUEUED, None, "bandwidth=3145728", "was not recorded"),
+    ],
+)
+def test_a_bandwidth_that_came_into_force_later_was_not_sent(
+    state: State, sent: int | None, there: str, absent: str, olga: User, disk: Disk
+) -> None:
+    job = job_in(state, disk, bandwidth=3 * 2**20, granularity=2**16)
+    CopyJob.objects.update(bandwidth_sent=sent)
+    keep(job, "before")
+    listed = page_of(olga, job).split('<ul class="sent-with')[1].split("</ul>")[0]
+    assert there in listed
+    assert absent not in listed

@@ -402,6 +402,7 @@ def test_a_lost_bandwidth_is_asked_for_again(
     workers.inbox.clear()  # the task is lost
     workers.sweep()
     assert settled(mirroring).bandwidth == 3 * 2**20
+    assert mirroring.bandwidth_sent == 0  # at the start
     assert mirroring.bandwidth_asked is None
     assert outcomes(mirroring).count(("speed", "done", "system")) == 1
     workers.sweep()

@@ -54,6 +54,15 @@ def kill_in(step: Callable[[], None]) -> None:
         live.client().delete(key)
 
 
+def test_what_the_call_is_made_with_is_written_down_before(
+    job: CopyJob, alder: FakeHypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CopyJob.objects.update(bandwidth=2**21)
+    monkeypatch.setattr(alder, "start", die)
+    kill_in(lambda: calls.start(job.pk))
+    assert (settled(job).state, job.bandwidth_sent) == (State.STARTING, 2**21)
+
+
 # --- Judged again -----------------------------------------------------------------
 
 
