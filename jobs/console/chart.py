@@ -16,7 +16,7 @@ from itertools import pairwise
 from jobs.console.clock import duration_text
 from jobs.models import CopyJob, JobSample
 from jobs.said import localized, say
-from jobs.units import bytes_text, rate_text, rough_text
+from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text
 
 # A plot's own coordinates.
 WIDTH, HEIGHT = 1000, 100
@@ -27,9 +27,10 @@ MOST_ROWS = 24
 
 @dataclass(frozen=True)
 class Stretch:
-    """A copy between two samples. Seconds since the first sample; bytes, bytes/s.
+    """A copy between two samples. Seconds since the copy began; bytes, bytes/s.
 
-    `writes` is None where the guest was not asked, `limit` where there is none.
+    `writes` is None where the guest was not asked, `limit` where there is none: that of
+    the first of the two samples, since another one is known from the second on.
     """
 
     begin: float
@@ -83,12 +84,18 @@ class Plot:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a job's samples show."""
+    """What a job's samples show, since `began_at`; `limit` is that of the newest."""
 
     stretches: tuple[Stretch, ...]
     rows: tuple[Stretch, ...]
     began_at: datetime
     ready_after: float | None
+    limit: int
+
+    @property
+    def newest(self) -> float:
+        """Return when the newest figures were taken, as of time.time()."""
+        return self.began_at.timestamp() + self.seconds
 
     @property
     def seconds(self) -> float:
@@ -122,11 +129,17 @@ class Chart:
             most = max(most, *known["limit"])
         top = ceiling(most)
         lines = tuple(
-            Line(name, style, self._steps(of, top), rate_text(known[style][-1]))
+            Line(name, style, self._steps(of, top), self._last(style, of))
             for style, (name, of) in RATES.items()
             if known[style] and (style != "limit" or max(known[style]) <= top)
         )
         return Plot("rates", say("Rates"), self._says(lines), rate_text(top), lines)
+
+    def _last(self, style: str, of: Callable[[Stretch], float | None]) -> str:
+        """Say how it stands at the newest sample."""
+        if style == "limit":
+            return bandwidth_text(self.limit)
+        return rate_text(of(self.stretches[-1]))
 
     def _remaining(self) -> Plot:
         top = ceiling(max(each.remaining for each in self.stretches))
@@ -182,33 +195,45 @@ RATES: dict[str, tuple[str, Callable[[Stretch], float | None]]] = {
 def chart_of(job: CopyJob) -> Chart | None:
     """Return the chart of a job; None with less than two samples. One query."""
     samples = list(job.samples.all())
-    return draw(samples, job.ready_at) if len(samples) > 1 else None
-
-
-def draw(samples: Sequence[JobSample], ready_at: datetime | None) -> Chart | None:
-    """Return the chart of `samples`, oldest first; None if no time lies in them."""
-    began_at = samples[0].at
-    if samples[-1].at <= began_at:
+    if len(samples) < 2:
         return None
+    # When an adopted copy was begun is not known.
+    started_at = None if job.adopted_at else job.started_at
+    return draw(samples, job.ready_at, started_at)
+
+
+def draw(
+    samples: Sequence[JobSample],
+    ready_at: datetime | None,
+    started_at: datetime | None = None,
+) -> Chart | None:
+    """Return the chart of `samples`, oldest first; None if no time lies in them.
+
+    It begins with the copy, as far as that is known; the lines begin with the samples.
+    """
+    first = samples[0].at
+    if samples[-1].at <= first:
+        return None
+    began_at = min(first, started_at or first)
     ready_after = (ready_at - began_at).total_seconds() if ready_at else None
     return Chart(
-        tuple(stretches(_some(samples, MOST_DRAWN))),
-        tuple(stretches(_some(samples, MOST_ROWS))),
+        tuple(stretches(_some(samples, MOST_DRAWN), began_at)),
+        tuple(stretches(_some(samples, MOST_ROWS), began_at)),
         began_at,
         ready_after,
+        samples[-1].bandwidth,
     )
 
 
-def stretches(samples: Sequence[JobSample]) -> list[Stretch]:
+def stretches(samples: Sequence[JobSample], began_at: datetime) -> list[Stretch]:
     """Return what lies between each two samples that follow one another."""
-    began_at = samples[0].at
     return [
         Stretch(
             begin=(before.at - began_at).total_seconds(),
             end=(after.at - began_at).total_seconds(),
             rate=max(0.0, (after.current - before.current) / seconds),
             writes=_writes(before, after, seconds),
-            limit=after.bandwidth or None,
+            limit=before.bandwidth or None,
             remaining=max(0, after.end - after.current),
         )
         for before, after in pairwise(samples)

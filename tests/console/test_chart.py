@@ -45,11 +45,12 @@ def test_rates_are_what_lies_between_two_samples() -> None:
             sample(0, 0, 100 * MIB, 5 * MIB),
             sample(10, 20 * MIB, 110 * MIB, 15 * MIB, limit=MIB),
             sample(30, 40 * MIB, 110 * MIB, 15 * MIB),
-        ]
+        ],
+        NOON,
     )
-    assert (first.rate, first.writes, first.limit) == (2 * MIB, MIB, MIB)
+    assert (first.rate, first.writes, first.limit) == (2 * MIB, MIB, None)
     assert (first.begin, first.end, first.remaining) == (0, 10, 90 * MIB)
-    assert (second.rate, second.writes, second.limit) == (MIB, 0, None)
+    assert (second.rate, second.writes, second.limit) == (MIB, 0, MIB)
     assert second.when_text == "0:10 to 0:30"
 
 
@@ -83,8 +84,46 @@ def test_a_limit_far_above_does_not_press_the_lines_down() -> None:
     assert names_drawn(500 * MIB) == {"Copy rate", "Guest writes"}
 
 
+def test_a_limit_steps_where_it_was_first_seen() -> None:
+    """Not ten seconds before somebody set it; and its figure is the newest."""
+    limits = [2 * MIB, 2 * MIB, 3 * MIB, 3 * MIB, 0]
+    drawn = chart.draw(
+        [
+            sample(10 * number, number * 20 * MIB, 200 * MIB, limit=limit)
+            for number, limit in enumerate(limits)
+        ],
+        None,
+    )
+    assert drawn is not None
+    limit = drawn.plots[0].lines[2]
+    assert limit.path == "M0 60H250V60H500V40H750V40H1000"
+    assert limit.last == "unlimited"
+
+
+def test_a_figure_that_is_not_known_any_more_is_not_the_last_that_was() -> None:
+    drawn = chart.draw(
+        [sample(0, 1, 2, 5), sample(10, 1, 2, 9), sample(20, 1, 2, None)], None
+    )
+    assert drawn is not None
+    assert drawn.plots[0].lines[1].last == "unknown"
+
+
+def test_it_begins_with_the_copy_and_its_lines_with_the_samples() -> None:
+    taken = [sample(10, 10 * MIB, 90 * MIB), sample(20, 20 * MIB, 90 * MIB)]
+    ready = NOON + timedelta(seconds=15)
+    drawn = chart.draw(taken, ready, NOON)
+    assert drawn is not None
+    assert (drawn.began_at, drawn.seconds, drawn.ready_x) == (NOON, 20, 750)
+    assert drawn.rows[0].when_text == "0:10 to 0:20"
+    assert drawn.plots[0].lines[0].path.startswith("M500 ")
+    assert drawn.newest == taken[-1].at.timestamp()
+    late = chart.draw(taken, ready, NOON + timedelta(seconds=11))
+    assert late is not None
+    assert late.began_at == taken[0].at
+
+
 def names_drawn(limit: int) -> set[str]:
-    taken = [sample(0, 0, 90 * MIB), sample(10, 20 * MIB, 90 * MIB, limit=limit)]
+    taken = [sample(0, 0, 90 * MIB, limit=limit), sample(10, 20 * MIB, 90 * MIB)]
     drawn = chart.draw(taken, None)
     assert drawn is not None
     return {line.name for line in drawn.plots[0].lines}
@@ -170,6 +209,31 @@ def test_a_job_s_page_has_the_chart_and_its_numbers(victor: User, disk: Disk) ->
     assert "Over 1 h 59 min; at the end: Copy rate 2 MiB/s" in text
     assert '<td class="number">2 MiB/s</td>' in text
     assert len(client.get(address).content) < 60_000
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_figures_of_a_running_copy_have_an_age(victor: User, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    add_samples(job, 3)
+    client, address = signed_in(victor), f"/jobs/{job.pk}/"
+    head = re.compile(
+        r'"chart-title">Over time</h2> <span class="muted"><time [^>]*data-age class='
+    )
+    assert head.search(text_of(client.get(address)))
+    CopyJob.objects.update(state=State.CANCELLED, ended_at=timezone.now())
+    assert not head.search(text_of(client.get(address)))
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_chart_begins_with_the_copy(victor: User, disk: Disk) -> None:
+    job = job_in(State.COPYING, disk)
+    add_samples(job, 3)
+    client, address = signed_in(victor), f"/jobs/{job.pk}/"
+    assert client.get(address).context["chart"].began_at == job.started_at
+    # Nobody knows when an adopted copy was begun.
+    CopyJob.objects.update(adopted_at=job.started_at)
+    first = JobSample.objects.order_by("at")[0]
+    assert client.get(address).context["chart"].began_at == first.at
 
 
 @pytest.mark.usefixtures("redis")
