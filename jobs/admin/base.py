@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.forms import BaseForm, ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from jobs import audit
 from jobs.actor import Actor, from_request
+from jobs.admin.shown import ReadOnly
 from jobs.models.search import SEARCHED, mentioning
 from jobs.paging import PER_PAGE, BoundedPaginator
 
@@ -68,8 +71,25 @@ def one_of(
     return KnownValues
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Nobody adds, changes or deletes here, superusers neither."""
+class LoggedAdmin(admin.ModelAdmin[Any]):
+    """An object's page leads to what the audit log says of the object: all that was
+    done, wherever, while Django's own history knows what was done in the admin."""
+
+    # Whether the audit log ever speaks of one.
+    is_logged = True
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj = kwargs.get("obj")
+        if obj is not None and self.is_logged:
+            about = {"object_type": self.opts.verbose_name_raw, "object_id": obj.pk}
+            context["audit_log"] = f"{reverse('audit')}?{urlencode(about)}"
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class ReadOnlyAdmin(ReadOnly, LoggedAdmin):
+    """Rows to be read."""
 
     show_full_result_count = False
     list_per_page = PER_PAGE
@@ -87,17 +107,8 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         others = [Q(pk=int(text))] if is_number else []
         return mentioning(queryset, text, *others), False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class AuditedAdmin(admin.ModelAdmin[Any]):
+class AuditedAdmin(LoggedAdmin):
     """Every change leaves an audit entry in the transaction of the change.
 
     Django calls these hooks inside it: a change whose entry can't be written is undone.

@@ -17,12 +17,13 @@ from jobs.actions import Verb
 from jobs.admin.base import ReadOnlyAdmin, actor_of, one_of
 from jobs.admin.confirming import Act, ConfirmingAdmin
 from jobs.admin.inventory import ReadOnlyInline
+from jobs.admin.shown import NOTHING
 from jobs.hypervisor.destination import KINDS
 from jobs.lifecycle import State
 from jobs.models import CopyJob, JobDefinition, JobEvent, Leftover
 from jobs.models.search import SEARCHED
 from jobs.preflight import Finding, Level, findings_from_json
-from jobs.said import say
+from jobs.said import localized, say
 from jobs.units import bandwidth_text, bytes_text, seconds_text
 
 
@@ -40,18 +41,13 @@ class DefinitionInline(ReadOnlyInline):
 
 class LeftoverInline(ReadOnlyInline):
     model = Leftover
-    fields = ["kind", "location", "size", "removal_asked_at", "refusal", "removed_at"]
-    readonly_fields = ["size"]
-
-    @admin.display(description=_("size"))
-    def size(self, leftover: Leftover) -> str:
-        return bytes_text(leftover.bytes)
+    fields = ["kind", "location", "bytes", "removal_asked_at", "refusal", "removed_at"]
 
 
 class FlaggedFilter(admin.SimpleListFilter):
     """Jobs that reached a limit."""
 
-    title = "limit"
+    title = _("limit")
     parameter_name = "flagged"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -67,7 +63,7 @@ class FlaggedFilter(admin.SimpleListFilter):
 
 
 _WHO = ["requested_by_name", "requested_by", "reason", "accepted_rules", "found"]
-_WHAT = ["host", "domain", "domain_uuid", "disk", "source", "source_format", "size"]
+_WHAT = ["host", "domain", "domain_uuid", "disk", "source", "source_format", "capacity"]
 _WHERE = [
     *("destination_kind", "destination", "destination_format", "destination_xml"),
     *("volume_asked_at", "volume_made"),
@@ -113,19 +109,11 @@ class CopyJobAdmin(ConfirmingAdmin):
         (_("Who asked, and what was found before the start"), {"fields": [*_WHO]}),
         (_("Times"), {"fields": [*_TIMES]}),
     ]
-    readonly_fields = [
-        *("accepted_rules", "found", "size", "volume_made", "speed"),
-        *("granularity_text", "buf_size_text", "limits"),
-    ]
-
-    @admin.display(description=_("capacity"))
-    def size(self, job: CopyJob) -> str:
-        return bytes_text(job.capacity)
 
     @admin.display(description=_("created volume"))
     def volume_made(self, job: CopyJob) -> str:
         made = job.created_volume
-        return f"{made['pool']}/{made['name']} ({made['path']})" if made else ""
+        return f"{made['pool']}/{made['name']} ({made['path']})" if made else NOTHING
 
     @admin.display(description=_("bandwidth"))
     def speed(self, job: CopyJob) -> str:
@@ -145,13 +133,14 @@ class CopyJobAdmin(ConfirmingAdmin):
             (_("without progress"), job.stall_limit),
             (_("in all"), job.total_limit),
         ]
-        return ", ".join(
-            f"{seconds_text(value)} {what}" for what, value in told if value
-        )
+        texts = [
+            f"{localized(seconds_text(value))} {what}" for what, value in told if value
+        ]
+        return ", ".join(texts) or NOTHING
 
     @admin.display(description=_("accepted warnings"))
     def accepted_rules(self, job: CopyJob) -> str:
-        return ", ".join(job.accepted)
+        return ", ".join(job.accepted) or NOTHING
 
     @admin.display(description=_("findings"))
     def found(self, job: CopyJob) -> str:
@@ -159,6 +148,8 @@ class CopyJobAdmin(ConfirmingAdmin):
         findings = findings_from_json(job.findings)
         told = [found for found in findings if found.level != Level.PASS]
         passed = len(findings) - len(told)
+        if not findings:
+            return NOTHING
         return format_html(
             "{}{}",
             _list(told),
@@ -208,8 +199,15 @@ def _or_default(count: int) -> str:
     return bytes_text(count) if count else say("libvirt's default")
 
 
+_GRAVE = {
+    Level.NOTICE: say("notice"),
+    Level.WARN: say("warning"),
+    Level.STOP: say("stop"),
+}
+
+
 def _list(findings: list[Finding]) -> SafeString:
-    rows = ((found.level, found.rule, str(found)) for found in findings)
+    rows = ((_GRAVE[found.level], found.rule, found.sentence) for found in findings)
     items = format_html_join("", "<li><b>{}</b> {}: {}</li>", rows)
     return format_html("<ul>{}</ul>", items) if findings else SafeString("")
 
@@ -218,6 +216,7 @@ def _list(findings: list[Finding]) -> SafeString:
 class JobEventAdmin(ReadOnlyAdmin):
     """The histories of all jobs, newest first."""
 
+    is_logged = False
     list_display = ["time", "level", "job", "actor", "new_state", "message"]
     list_filter = ["level", one_of("new_state", _("state"), State.values)]
     list_select_related = ["job"]

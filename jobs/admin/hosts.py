@@ -16,6 +16,7 @@ from jobs import actions
 from jobs.actions import ActionError
 from jobs.actor import Actor
 from jobs.admin.base import AuditedAdmin, actor_of
+from jobs.admin.shown import NOTHING, shown
 from jobs.models import Host, Site
 from jobs.units import version_text
 
@@ -45,11 +46,14 @@ class HostForm(forms.ModelForm[Host]):
         )
 
 
-_SAID = [
-    *("answers", "last_seen_at", "synced_at", "error", "error_remedy", "error_at"),
-    *("reported_name", "uuid", "libvirt", "hypervisor_and_version"),
-    *("listener", "listener_until"),
-]
+_SAID = shown(
+    Host,
+    [
+        *("answers", "last_seen_at", "synced_at", "error", "error_remedy", "error_at"),
+        *("reported_name", "uuid", "libvirt", "hypervisor_and_version"),
+        *("listener", "listener_until"),
+    ],
+)
 
 
 @admin.register(Host)
@@ -98,11 +102,12 @@ class HostAdmin(AuditedAdmin):
 
     @admin.display(description=_("libvirt"))
     def libvirt(self, host: Host) -> str:
-        return _version(host.libvirt_version)
+        return _version(host.libvirt_version) or NOTHING
 
     @admin.display(description=_("hypervisor"))
     def hypervisor_and_version(self, host: Host) -> str:
-        return f"{host.hypervisor} {_version(host.hypervisor_version)}".strip()
+        version = _version(host.hypervisor_version)
+        return f"{host.hypervisor} {version}".strip() or NOTHING
 
     def save_model(
         self, request: HttpRequest, obj: Host, form: Any, change: bool

@@ -10,9 +10,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from jobs.admin.base import ReadOnlyAdmin, one_of
+from jobs.admin.shown import ReadOnly
 from jobs.models import ChainLink, Disk, Domain, StoragePool
 from jobs.models.search import SEARCHED, about, mentioning
-from jobs.said import say
+from jobs.said import localized, say
 from jobs.units import bytes_text
 
 # libvirt's words: virDomainState, and the formats of domains and of storage pools.
@@ -29,21 +30,12 @@ POOLS = (
 )
 
 
-class ReadOnlyInline(admin.TabularInline[Any, Any]):
+class ReadOnlyInline(ReadOnly, admin.TabularInline[Any, Any]):
     """Rows of another table, to be read."""
 
     extra = 0
     can_delete = False
     show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class GoneFilter(admin.SimpleListFilter):
@@ -85,6 +77,10 @@ class DomainAdmin(ReadOnlyAdmin):
         *("persistent", "host__site"),
     ]
     list_select_related = ["host"]
+    fields = [
+        *("name", "host", "uuid", "libvirt_id", "state", "persistent"),
+        *("unaccounted", "seen_at", "gone_at"),
+    ]
     search_fields = SEARCHED["Domain"]
     inlines = [DiskInline]
 
@@ -93,7 +89,10 @@ class DomainAdmin(ReadOnlyAdmin):
 class DiskAdmin(ReadOnlyAdmin):
     """Disks with their backing chains."""
 
-    list_display = ["target", "domain", "format", "size", "source", "mirror", "gone_at"]
+    is_logged = False
+    list_display = [
+        *("target", "domain", "format", "capacity", "source", "mirror", "gone_at"),
+    ]
     list_filter = [
         GoneFilter,
         one_of("device", _("device"), DEVICES),
@@ -102,6 +101,13 @@ class DiskAdmin(ReadOnlyAdmin):
         "domain__host__site",
     ]
     list_select_related = ["domain__host"]
+    fields = [
+        *("target", "domain", "bus", "device", "format", "source", "source_kind"),
+        *("persistent_source", "read_only", "shareable"),
+        *("capacity", "allocation", "physical"),
+        *("mirror", "mirror_job", "mirror_kind", "mirror_format"),
+        *("chain_known", "gone_at"),
+    ]
     # The newest domains' first. By their names, a search would read all domains down to
     # the first that match.
     ordering = ["-domain_id", "target", "id"]
@@ -116,15 +122,12 @@ class DiskAdmin(ReadOnlyAdmin):
         domains = mentioning(Domain.objects.all(), text)
         return about(queryset, text, domain=domains) if text else queryset, False
 
-    @admin.display(description=_("capacity"), ordering="capacity")
-    def size(self, disk: Disk) -> str:
-        return bytes_text(disk.capacity)
-
 
 @admin.register(StoragePool)
 class StoragePoolAdmin(ReadOnlyAdmin):
     """Storage pools and how full they are."""
 
+    is_logged = False
     list_display = ["name", "host", "kind", "active", "path", "free", "seen_at"]
     list_filter = [
         *(GoneFilter, "active"),
@@ -132,12 +135,13 @@ class StoragePoolAdmin(ReadOnlyAdmin):
         "host__site",
     ]
     list_select_related = ["host"]
+    fields = [
+        *("name", "host", "uuid", "kind", "active", "path", "source"),
+        *("capacity", "allocation", "available", "seen_at", "gone_at"),
+    ]
     search_fields = ["name", "path"]
 
     @admin.display(description=_("available"), ordering="available")
     def free(self, pool: StoragePool) -> str:
-        return say(
-            "%(free)s of %(all)s",
-            free=bytes_text(pool.available),
-            all=bytes_text(pool.capacity),
-        )
+        free, capacity = bytes_text(pool.available), bytes_text(pool.capacity)
+        return localized(say("%(free)s of %(all)s", free=free, all=capacity))

@@ -24,7 +24,6 @@ from jobs.leftovers import uses_of
 from jobs.models import Leftover
 from jobs.models.search import SEARCHED
 from jobs.said import listed, say
-from jobs.units import bytes_text
 
 REMOVE = Act(
     name="remove",
@@ -83,7 +82,7 @@ class LeftoverAdmin(ConfirmingAdmin):
     """Leftovers. A removal asks first; then hosts prove that nothing uses the place."""
 
     list_display = [
-        *("id", "kind", "host_name", "location", "size", "of_job"),
+        *("id", "kind", "host_name", "location", "bytes", "of_job"),
         *("noted_at", "removal_asked_by", "refusal", "removed_at"),
     ]
     list_filter = [
@@ -96,7 +95,7 @@ class LeftoverAdmin(ConfirmingAdmin):
     fieldsets = [
         (
             None,
-            {"fields": ["kind", "host", "location", "storage_kind", "size", "users"]},
+            {"fields": ["kind", "host", "location", "storage_kind", "bytes", "users"]},
         ),
         (
             _("Noted"),
@@ -112,11 +111,6 @@ class LeftoverAdmin(ConfirmingAdmin):
             },
         ),
     ]
-    readonly_fields = ["size", "users"]
-
-    @admin.display(description=_("size"), ordering="bytes")
-    def size(self, leftover: Leftover) -> str:
-        return bytes_text(leftover.bytes)
 
     @admin.display(description=_("used by"))
     def users(self, leftover: Leftover) -> str:

@@ -16,6 +16,7 @@ from jobs.models.search import SEARCHED
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who asked for what, when, from where, and what came of it."""
 
+    is_logged = False
     list_display = [
         *("time", "actor", "channel", "action", "outcome", "object_text"),
         *("reason", "address"),
@@ -32,4 +33,3 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         *("time", "actor", "channel", "address", "request_id", "action", "outcome"),
         *("object_type", "object_id", "object_text", "intent", "reason", "detail"),
     ]
-    readonly_fields = ["time"]

@@ -229,7 +229,7 @@ def test_the_page_of_a_job_shows_its_history(
     text = page.content.decode()
     assert "In sync." in text
     assert "libvirt&#x27;s default" in text
-    assert "&amp;" not in text
+    assert "&amp;#" not in text
 
 
 def test_the_page_of_a_job_shows_what_was_found_and_left(
