@@ -106,10 +106,11 @@ end
 """
 
 
-def store_progress(seen: dict[int, Progress]) -> None:
-    """Store what was just read from a host, by job, with a smoothed rate."""
+def store_progress(seen: dict[int, Progress]) -> set[int]:
+    """Store what was just read from a host, by job, with a smoothed rate; return the
+    jobs whose limit is another one than at the last look."""
     if not seen:
-        return
+        return set()
     before = progress_of(seen)
     now = time.time()
     entries = {
@@ -118,6 +119,7 @@ def store_progress(seen: dict[int, Progress]) -> None:
     }
     store = client().register_script(_SET_ALL)
     store(keys=list(entries), args=[PROGRESS_TTL, *entries.values()])
+    return {pk for pk, last in before.items() if last.bandwidth != seen[pk].bandwidth}
 
 
 def _entry(before: LiveProgress | None, progress: Progress, now: float) -> LiveProgress:

@@ -1,7 +1,8 @@
 """Samples of how far copies are, for their charts: taken, thinned, read.
 
-They are written each ten seconds, one statement for a whole host. Losing Redis or a
-worker loses one sample at most, and nothing rests on them.
+They are written each ten seconds, and once a copy's limit is another one; one statement
+for a whole host. Losing Redis or a worker loses one sample at most, and nothing rests
+on them.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def take(
     host: Host,
     jobs: Collection[CopyJob],
     seen: Mapping[int, Progress],
+    limited_anew: Collection[int] = (),
 ) -> None:
-    """Write a sample of each of `jobs` that was `seen`, when it is time for this host.
+    """Write a sample of each of `jobs` that was `seen`, when it is time for this host;
+    at once of those that are `limited_anew`, for their charts to say since when.
 
     `seen` is of guests that have just answered: the others are not asked.
     """
@@ -49,10 +52,11 @@ def take(
     telling = [job for job in jobs if job.pk in seen and seen[job.pk].end > 1]
     # Half a second less: the sweep comes each second and must not miss its turn.
     due = telling and live.first_to_ask(f"samples:{host.pk}", EVERY_SECONDS - 0.5)
-    if not due:
+    taken = telling if due else [job for job in telling if job.pk in limited_anew]
+    if not taken:
         return
     now = timezone.now()
-    uuids = {job.domain_uuid for job in telling}
+    uuids = {job.domain_uuid for job in taken}
     written = hypervisor.writes_many(uuids, WRITES_SECONDS)
     insert(
         JobSample(
@@ -63,7 +67,7 @@ def take(
             bandwidth=seen[job.pk].bandwidth,
             written=written.get(job.domain_uuid, {}).get(job.disk),
         )
-        for job in telling
+        for job in taken
     )
 
 

@@ -175,12 +175,12 @@ def _keep_progress(
     }
     if not seen:
         return
-    live.store_progress(seen)
+    limited_anew = live.store_progress(seen)
     live.wake_progress(host.pk, seen)
     for job in moving:
         if job.pk in seen:
             _note_bandwidth(job, seen[job.pk].bandwidth)
-    samples.take(hypervisor, host, moving, seen)
+    samples.take(hypervisor, host, moving, seen, limited_anew)
 
 
 def _note_bandwidth(job: CopyJob, now: int) -> None:

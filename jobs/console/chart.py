@@ -7,15 +7,17 @@ there is, and the words stand beside them in HTML.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from jobs.console.clock import duration_text
 from jobs.models import CopyJob, JobSample
 from jobs.said import localized, say
+from jobs.samples import EVERY_SECONDS
 from jobs.units import bandwidth_text, bytes_text, rate_text, rough_text
 
 # A plot's own coordinates.
@@ -29,15 +31,13 @@ MOST_ROWS = 24
 class Stretch:
     """A copy between two samples. Seconds since the copy began; bytes, bytes/s.
 
-    `writes` is None where the guest was not asked, `limit` where there is none: that of
-    the first of the two samples, since another one is known from the second on.
+    `writes` is None where the guest was not asked.
     """
 
     begin: float
     end: float
     rate: float
     writes: float | None
-    limit: float | None
     remaining: int
 
     @property
@@ -59,6 +59,14 @@ class Stretch:
     @property
     def remaining_text(self) -> str:
         return bytes_text(self.remaining)
+
+
+class Level(NamedTuple):
+    """A value that held from `begin` to `end`; None where none is known, or is set."""
+
+    begin: float
+    end: float
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Chart:
 
     stretches: tuple[Stretch, ...]
     rows: tuple[Stretch, ...]
+    limits: tuple[Level, ...]
     began_at: datetime
     ready_after: float | None
     limit: int
@@ -119,9 +128,23 @@ class Chart:
         return self._rates(), self._remaining()
 
     def _rates(self) -> Plot:
+        last = self.stretches[-1]
+        shown: dict[str, tuple[str, Sequence[Level], str]] = {
+            "copy": (
+                say("Copy rate"),
+                [Level(each.begin, each.end, each.rate) for each in self.stretches],
+                rate_text(last.rate),
+            ),
+            "writes": (
+                say("Guest writes"),
+                [Level(each.begin, each.end, each.writes) for each in self.stretches],
+                rate_text(last.writes),
+            ),
+            "limit": (say("Limit"), self.limits, bandwidth_text(self.limit)),
+        }
         known = {
-            style: [value for each in self.stretches if (value := of(each)) is not None]
-            for style, (_, of) in RATES.items()
+            style: [each.value for each in levels if each.value is not None]
+            for style, (_, levels, _) in shown.items()
         }
         most = max(known["copy"] + known["writes"])
         # A limit far above what is copied would press the lines to the ground.
@@ -129,24 +152,19 @@ class Chart:
             most = max(most, *known["limit"])
         top = ceiling(most)
         lines = tuple(
-            Line(name, style, self._steps(of, top), self._last(style, of))
-            for style, (name, of) in RATES.items()
+            Line(name, style, self._steps(levels, top), text)
+            for style, (name, levels, text) in shown.items()
             if known[style] and (style != "limit" or max(known[style]) <= top)
         )
         return Plot("rates", say("Rates"), self._says(lines), rate_text(top), lines)
 
-    def _last(self, style: str, of: Callable[[Stretch], float | None]) -> str:
-        """Say how it stands at the newest sample."""
-        if style == "limit":
-            return bandwidth_text(self.limit)
-        return rate_text(of(self.stretches[-1]))
-
     def _remaining(self) -> Plot:
         top = ceiling(max(each.remaining for each in self.stretches))
         last = self.stretches[-1].remaining_text
-        line = Line(
-            say("Remaining"), "remaining", self._steps(lambda s: s.remaining, top), last
-        )
+        levels = [
+            Level(each.begin, each.end, each.remaining) for each in self.stretches
+        ]
+        line = Line(say("Remaining"), "remaining", self._steps(levels, top), last)
         return Plot(
             "remaining",
             say("Remaining"),
@@ -165,31 +183,22 @@ class Chart:
             values=values,
         )
 
-    def _steps(self, of: Callable[[Stretch], float | None], top: float) -> str:
-        """Return the path of the means, each level over its stretch; open where none
-        is known."""
+    def _steps(self, levels: Iterable[Level], top: float) -> str:
+        """Return the path of `levels`, each over its time; open where none is known."""
         path, drawing = [], False
-        for each in self.stretches:
-            value = of(each)
-            if value is None:
+        for level in levels:
+            if level.value is None:
                 drawing = False
                 continue
-            height = _number(HEIGHT - HEIGHT * min(value, top) / top)
+            height = _number(HEIGHT - HEIGHT * min(level.value, top) / top)
             begin, end = (
                 _number(WIDTH * second / self.seconds)
-                for second in (each.begin, each.end)
+                for second in (level.begin, level.end)
             )
             path.append(f"V{height}" if drawing else f"M{begin} {height}")
             path.append(f"H{end}")
             drawing = True
         return "".join(path)
-
-
-RATES: dict[str, tuple[str, Callable[[Stretch], float | None]]] = {
-    "copy": (say("Copy rate"), lambda each: each.rate),
-    "writes": (say("Guest writes"), lambda each: each.writes),
-    "limit": (say("Limit"), lambda each: each.limit),
-}
 
 
 def chart_of(job: CopyJob) -> Chart | None:
@@ -211,17 +220,19 @@ def draw(
 
     It begins with the copy, as far as that is known; the lines begin with the samples.
     """
-    first = samples[0].at
-    if samples[-1].at <= first:
+    apart = _apart(samples)
+    if len(apart) < 2:
         return None
+    first, last = apart[0].at, apart[-1].at
     began_at = min(first, started_at or first)
     ready_after = (ready_at - began_at).total_seconds() if ready_at else None
     return Chart(
-        tuple(stretches(_some(samples, MOST_DRAWN), began_at)),
-        tuple(stretches(_some(samples, MOST_ROWS), began_at)),
+        tuple(stretches(_some(apart, MOST_DRAWN), began_at)),
+        tuple(stretches(_some(apart, MOST_ROWS), began_at)),
+        tuple(limits([each for each in samples if each.at <= last], began_at)),
         began_at,
         ready_after,
-        samples[-1].bandwidth,
+        apart[-1].bandwidth,
     )
 
 
@@ -233,7 +244,6 @@ def stretches(samples: Sequence[JobSample], began_at: datetime) -> list[Stretch]
             end=(after.at - began_at).total_seconds(),
             rate=max(0.0, (after.current - before.current) / seconds),
             writes=_writes(before, after, seconds),
-            limit=before.bandwidth or None,
             remaining=max(0, after.end - after.current),
         )
         for before, after in pairwise(samples)
@@ -241,11 +251,34 @@ def stretches(samples: Sequence[JobSample], began_at: datetime) -> list[Stretch]
     ]
 
 
+def limits(samples: Sequence[JobSample], began_at: datetime) -> list[Level]:
+    """Return the limits one after another. Each holds until the sample that shows
+    another one: that is taken when it is set."""
+    levels: list[Level] = []
+    for before, after in pairwise(samples):
+        begin, end = ((each.at - began_at).total_seconds() for each in (before, after))
+        limit = before.bandwidth or None
+        if levels and levels[-1].value == limit:
+            begin = levels.pop().begin
+        levels.append(Level(begin, end, limit))
+    return levels
+
+
 def _writes(before: JobSample, after: JobSample, seconds: float) -> float | None:
     if before.written is None or after.written is None:
         return None
     written = after.written - before.written
     return written / seconds if written >= 0 else None  # it counts anew
+
+
+def _apart(samples: Sequence[JobSample]) -> list[JobSample]:
+    """Return the samples without those that follow another one so soon that a mean
+    between the two would say little."""
+    kept = [samples[0]]
+    for each in samples[1:]:
+        if (each.at - kept[-1].at).total_seconds() >= EVERY_SECONDS / 2:
+            kept.append(each)
+    return kept
 
 
 def _some(samples: Sequence[JobSample], most: int) -> list[JobSample]:

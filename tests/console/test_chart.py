@@ -43,14 +43,14 @@ def test_rates_are_what_lies_between_two_samples() -> None:
     first, second = chart.stretches(
         [
             sample(0, 0, 100 * MIB, 5 * MIB),
-            sample(10, 20 * MIB, 110 * MIB, 15 * MIB, limit=MIB),
+            sample(10, 20 * MIB, 110 * MIB, 15 * MIB),
             sample(30, 40 * MIB, 110 * MIB, 15 * MIB),
         ],
         NOON,
     )
-    assert (first.rate, first.writes, first.limit) == (2 * MIB, MIB, None)
+    assert (first.rate, first.writes) == (2 * MIB, MIB)
     assert (first.begin, first.end, first.remaining) == (0, 10, 90 * MIB)
-    assert (second.rate, second.writes, second.limit) == (MIB, 0, MIB)
+    assert (second.rate, second.writes) == (MIB, 0)
     assert second.when_text == "0:10 to 0:30"
 
 
@@ -96,8 +96,23 @@ def test_a_limit_steps_where_it_was_first_seen() -> None:
     )
     assert drawn is not None
     limit = drawn.plots[0].lines[2]
-    assert limit.path == "M0 60H250V60H500V40H750V40H1000"
+    assert limit.path == "M0 60H500V40H1000"
     assert limit.last == "unlimited"
+
+
+def test_a_sample_of_another_limit_dates_it_and_makes_no_rate_of_a_second() -> None:
+    taken = [
+        sample(0, 0, 90 * MIB, limit=2 * MIB),
+        sample(10, 20 * MIB, 90 * MIB, limit=2 * MIB),
+        sample(11, 36 * MIB, 90 * MIB, limit=3 * MIB),
+        sample(20, 40 * MIB, 90 * MIB, limit=3 * MIB),
+        sample(21, 56 * MIB, 90 * MIB),
+    ]
+    drawn = chart.draw(taken, None)
+    assert drawn is not None
+    assert [each.rate for each in drawn.stretches] == [2 * MIB, 2 * MIB]
+    limit = drawn.plots[0].lines[2]
+    assert (limit.path, limit.last) == ("M0 60H550V40H1000", "3 MiB/s")
 
 
 def test_a_figure_that_is_not_known_any_more_is_not_the_last_that_was() -> None:

@@ -7,15 +7,17 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import live, samples, sweep, tasks
+from jobs import actions, live, samples, sweep, tasks
 from jobs.lifecycle import State
 from jobs.models import CopyJob, Host, JobSample
+from tests.conftest import actor_of
 from tests.console.fleet_rows import add_disk, add_domain, add_job
 from tests.fakes import MIB, FakeCopy, FakeHypervisor
 from tests.unit.engine.conftest import settled
@@ -57,6 +59,15 @@ class TestTaking:
         assert (second.current, second.end) == (16 * MIB, 72 * MIB)
         assert second.written == 8 * MIB
         assert second.at > first.at
+
+    def test_a_sample_as_soon_as_the_limit_is_another_one(
+        self, copying: CopyJob, alder: FakeHypervisor, workers: Workers, olga: User
+    ) -> None:
+        actions.set_speed(copying, 3 * MIB, actor_of(olga))
+        workers.work()
+        workers.sweep()
+        workers.sweep()
+        assert [each.bandwidth for each in copying.samples.all()] == [0, 3 * MIB]
 
     def test_a_copy_of_which_libvirt_knows_nothing_yet(
         self, job: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
