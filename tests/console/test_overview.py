@@ -84,7 +84,7 @@ def test_what_the_hold_costs(redis: None, olga: User, disk: Disk) -> None:
     assert cost in text_of(signed_in(olga).get("/"))
     assert cost in text_of(signed_in(olga).get("/jobs/"))
     page = text_of(signed_in(olga).get(f"/jobs/{job.pk}/"))
-    assert "<dt>Guest writes mirrored since</dt><dd>3 GiB</dd>" in page
+    assert "<dt>Guest writes mirrored since</dt><dd>3 GiB <time " in page
     with patch("jobs.live.time.time", return_value=time.time() - 60):
         seen(job, 13 * 2**30, 13 * 2**30)
     row = text_of(signed_in(olga).get("/jobs/"))
