@@ -155,12 +155,12 @@ def _ended(shown: ShownJob) -> SafeString:
 def _in_sync(shown: ShownJob) -> SafeString:
     job = shown.job
     return format_html(
-        '<span class="in-sync">{}</span>{}{}',
+        '<div class="line-parts"><span class="in-sync">{}</span>{}{}</div>',
         told(_("in sync for %(time)s"), time=since(job.ready_at)),
+        _mirrored(shown),
         ""
         if job.when_ready == WhenReady.WAIT
-        else format_html(' <span class="muted">{}</span>', shown.then),
-        _mirrored(shown),
+        else format_html('<span class="muted small part">, {}</span>', shown.then),
     )
 
 
@@ -168,23 +168,19 @@ def _mirrored(shown: ShownJob) -> SafeString:
     if shown.progress is None or not shown.mirrored_text:
         return NOTHING
     return format_html(
-        '<span class="muted small">, <span class="text-nowrap">{}</span></span> {}',
+        '<span class="muted small part">, <span class="text-nowrap">{}</span> '
+        "{}</span>",
         told(_("%(size)s mirrored"), size=shown.mirrored_text),
         age(shown.progress.at),
     )
 
 
 def _copying(shown: ShownJob) -> SafeString:
-    job, percent, forecast = shown.job, shown.percent, shown.forecast.short
-    words: list[Any] = [rate(shown.rate)] if shown.rate else []
-    if forecast and shown.what_helps:
-        words.append(format_html('<strong class="warn">{}</strong>', forecast))
-    elif forecast:
-        words.append(forecast)
+    job, percent = shown.job, shown.percent
     return format_html(
-        '<span class="line-meter"><progress class="meter meter-blue" max="100"{value} '
-        'aria-label="{label}"></progress> <span class="line-meter-text">{text}</span>'
-        '</span> <span class="muted small">{words}</span> {age}',
+        '<div class="line-parts"><span class="line-meter"><progress class="meter '
+        'meter-blue" max="100"{value} aria-label="{label}"></progress> '
+        '<span class="line-meter-text">{text}</span></span>{left}{age}{rate}</div>',
         value="" if percent is None else format_html(' value="{}"', f"{percent:.1f}"),
         label=told(
             _("Copied of %(disk)s of %(domain)s"),
@@ -192,8 +188,27 @@ def _copying(shown: ShownJob) -> SafeString:
             domain=job.domain_name,
         ),
         text=shown.percent_text or _("begins"),
-        words=format_html_join(", ", "{}", ((each,) for each in words)),
+        left=_left(shown),
         age=age(shown.progress.at) if shown.progress else "",
+        rate=_rate(shown),
+    )
+
+
+def _left(shown: ShownJob) -> SafeString:
+    words = shown.forecast.short
+    if not words:
+        return NOTHING
+    if shown.what_helps:
+        return format_html(' <strong class="warn small">{}</strong>', words)
+    return format_html(' <span class="muted small">{}</span>', words)
+
+
+def _rate(shown: ShownJob) -> SafeString:
+    if not shown.rate:
+        return NOTHING
+    comma = ", " if shown.forecast.short else ""
+    return format_html(
+        '<span class="muted small part">{}{}</span>', comma, rate(shown.rate)
     )
 
 
