@@ -19,7 +19,7 @@ from jobs.hypervisor import Evidence, Reason, meaning
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.resolve import COPY_AGAIN, Decision, Side
-from jobs.said import joined, say
+from jobs.said import from_json, joined, say
 from jobs.transition import Level, tell
 from jobs.units import bytes_text
 
@@ -32,7 +32,8 @@ ON_SOURCE = say("The guest runs on its source.")
 
 def sentence(job: CopyJob, qemu_text: str) -> str:
     """Return what QEMU's words mean, with the words themselves."""
-    return f"{_meaning(job, qemu_text).cause} (QEMU: {qemu_text})."
+    cause = _meaning(job, qemu_text).cause
+    return say("%(cause)s (QEMU: %(words)s).", cause=cause, words=qemu_text)
 
 
 def _meaning(job: CopyJob, qemu_text: str) -> Reason:
@@ -54,7 +55,7 @@ def explained(job: CopyJob, decision: Decision) -> Decision:
         return replace(decision, reason=reason, remedy=remedy, by_us=True)
     return replace(
         decision,
-        reason=f"{sentence(job, job.qemu_text)} {ON_SOURCE}",
+        reason=joined(sentence(job, job.qemu_text), ON_SOURCE),
         remedy=_meaning(job, job.qemu_text).remedy,
         by_us=True,
     )
@@ -96,18 +97,19 @@ def tell_late(
     job = of_disk.filter(started_at__lte=heard).order_by("-id").first()
     if job is None or not _may_be_told(job, reason):
         return
-    failure = f"{sentence(job, reason)} {ON_SOURCE}"
+    failure = joined(sentence(job, reason), ON_SOURCE)
+    fields = job.saying(
+        qemu_text=reason,
+        last_event="failed",
+        failure=failure,
+        remedy=_meaning(job, reason).remedy,
+        likely_cause="",
+    )
     with transaction.atomic():
-        told = CopyJob.objects.filter(
+        same = CopyJob.objects.filter(
             pk=job.pk, state=State.FAILED, failure=job.failure
-        ).update(
-            qemu_text=reason,
-            last_event="failed",
-            failure=failure,
-            remedy=_meaning(job, reason).remedy,
-            likely_cause="",
         )
-        if told == 1:  # else somebody else has told it meanwhile
+        if same.update(**fields) == 1:  # else somebody else has told it meanwhile
             tell(job, f"The reason: {failure}", actor=SYSTEM, level=Level.ERROR)
 
 
@@ -136,7 +138,7 @@ def keep_guess(job: CopyJob, evidence: Evidence) -> None:
         return
     with transaction.atomic():
         unexplained = CopyJob.objects.filter(pk=job.pk, qemu_text="", likely_cause="")
-        if unexplained.update(likely_cause=guess) == 1:
+        if unexplained.update(**job.saying(likely_cause=guess)) == 1:
             tell(job, guess, actor=SYSTEM, level=Level.WARNING)
 
 
@@ -149,9 +151,10 @@ def likely(job: CopyJob, evidence: Evidence) -> str:
 def _gone(job: CopyJob, evidence: Evidence) -> str:
     if evidence.destination.exists is not False:
         return ""
-    return (
-        f"Likely cause: the destination disappeared while the copy ran; there is "
-        f"nothing at {job.destination} now."
+    return say(
+        "Likely cause: the destination disappeared while the copy ran; there is "
+        "nothing at %(destination)s now.",
+        destination=job.destination,
     )
 
 
@@ -159,9 +162,11 @@ def _another_format(job: CopyJob, evidence: Evidence) -> str:
     found = evidence.destination.format
     if not job.reuse_external or found in ("", "raw", job.destination_format):
         return ""
-    return (
-        f"Likely cause: the destination was declared {job.destination_format} but "
-        f"looks like {found}."
+    return say(
+        "Likely cause: the destination was declared %(format)s but looks like "
+        "%(found)s.",
+        format=job.destination_format,
+        found=found,
     )
 
 
@@ -172,9 +177,11 @@ def _another_size(job: CopyJob, evidence: Evidence) -> str:
         return ""
     if evidence.destination.format not in ("", job.destination_format):
         return ""
-    return (
-        f"Likely cause: the destination's size ({found} bytes) is not the disk's "
-        f"({job.capacity} bytes); QEMU wants them equal to the byte."
+    return say(
+        "Likely cause: the destination's size (%(found)s bytes) is not the disk's "
+        "(%(capacity)s bytes); QEMU wants them equal to the byte.",
+        found=found,
+        capacity=job.capacity,
     )
 
 
@@ -186,10 +193,17 @@ def _full(job: CopyJob, evidence: Evidence) -> str:
     missing = _to_write(job)
     if free >= NEXT_TO_NOTHING and (missing is None or free >= missing):
         return ""
-    wanted = f", and about {bytes_text(missing)} were still to come" if missing else ""
-    return (
-        f"Likely cause: the destination's storage was full; {bytes_text(free)} are "
-        f"free there now{wanted}."
+    if not missing:
+        return say(
+            "Likely cause: the destination's storage was full; %(free)s are free there "
+            "now.",
+            free=bytes_text(free),
+        )
+    return say(
+        "Likely cause: the destination's storage was full; %(free)s are free there "
+        "now, and about %(missing)s were still to come.",
+        free=bytes_text(free),
+        missing=bytes_text(missing),
     )
 
 
@@ -203,17 +217,22 @@ def _to_write(job: CopyJob) -> int | None:
 def _server(job: CopyJob, evidence: Evidence) -> str:
     if job.destination_kind != "network":
         return ""
-    return (
-        f"Likely cause: the server behind {job.destination} ended, refused a write, or "
-        "could not be reached any more."
+    return say(
+        "Likely cause: the server behind %(destination)s ended, refused a write, or "
+        "could not be reached any more.",
+        destination=job.destination,
     )
 
 
 def _warned(job: CopyJob, evidence: Evidence) -> str:
-    warned = [found["cause"] for found in job.findings if found.get("level") == "warn"]
+    warned = [found for found in job.findings if found.get("level") == "warn"]
     if not warned:
         return ""
-    return f"Likely cause, as was warned before the start: {warned[0]}"
+    cause, said = warned[0]["cause"], warned[0].get("said") or {}
+    return say(
+        "Likely cause, as was warned before the start: %(warning)s",
+        warning=from_json(cause, said.get("cause")),
+    )
 
 
 _Guess = Callable[[CopyJob, Evidence], str]

@@ -117,10 +117,12 @@ def _close_earlier(leftover: Leftover) -> None:
     earlier = Leftover.objects.there().filter(
         host=leftover.host_id, location=leftover.location
     )
-    earlier.exclude(pk=leftover.pk).update(
-        removed_at=timezone.now(),
-        closing=f"Job {leftover.job_id} used the place again and is listed for it.",
+    words = say(
+        "Job %(job)s used the place again and is listed for it.", job=leftover.job_id
     )
+    for row in earlier.exclude(pk=leftover.pk):
+        fields = row.saying(removed_at=timezone.now(), closing=words)
+        Leftover.objects.filter(pk=row.pk).update(**fields)
 
 
 def _ask_by_ourselves(leftover: Leftover) -> None:

@@ -19,6 +19,7 @@ from jobs.actor import SYSTEM
 from jobs.lifecycle import State
 from jobs.models import CopyJob
 from jobs.models.job import AtLimit
+from jobs.said import joined, say
 from jobs.transition import Level, move, tell
 from jobs.units import seconds_text
 
@@ -45,9 +46,11 @@ def reached(watch: Watch) -> list[str]:
 def _reached(watch: Watch) -> Iterator[str]:
     standing = watch.standing_for
     if watch.stall_limit and standing is not None and standing >= watch.stall_limit:
-        yield f"There was no progress for {seconds_text(watch.stall_limit)}."
+        limit = seconds_text(watch.stall_limit)
+        yield say("There was no progress for %(limit)s.", limit=limit)
     if watch.total_limit and watch.running_for >= watch.total_limit:
-        yield f"It was not ready {seconds_text(watch.total_limit)} after its start."
+        limit = seconds_text(watch.total_limit)
+        yield say("It was not ready %(limit)s after its start.", limit=limit)
 
 
 def enforce(jobs: Iterable[CopyJob]) -> None:
@@ -58,7 +61,7 @@ def enforce(jobs: Iterable[CopyJob]) -> None:
         watch = _watch(job, progress.get(job.pk), timezone.now())
         fresh = [told for told in reached(watch) if told not in job.flagged]
         if fresh:
-            _act(job, " ".join(fresh))
+            _act(job, joined(*fresh))
 
 
 def _has_limits(job: CopyJob) -> bool:
@@ -86,17 +89,17 @@ def _act(job: CopyJob, sentence: str) -> None:
 
 
 def _flag(job: CopyJob, sentence: str, intent: str) -> None:
-    flagged = f"{job.flagged} {sentence}".strip()
+    fields = job.saying(flagged=joined(job.told("flagged"), sentence))
     copying = CopyJob.objects.filter(
         pk=job.pk, state=State.COPYING, flagged=job.flagged
     )
     with transaction.atomic():
-        if copying.update(flagged=flagged) != 1:
+        if copying.update(**fields) != 1:
             return  # ready by now, ended, or flagged by another sweep
         tell(job, sentence, actor=SYSTEM, level=Level.WARNING)
         done = audit.Outcome.DONE
         audit.record(SYSTEM, "flag", job, done, intent=intent, detail=sentence)
-    job.flagged = flagged
+    job.flagged, job.said = fields["flagged"], fields["said"]
 
 
 def _cancel(job: CopyJob, sentence: str, intent: str) -> None:

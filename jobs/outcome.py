@@ -13,6 +13,7 @@ from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob
 from jobs.models.job import Consistency
 from jobs.resolve import Side
+from jobs.said import say
 from jobs.transition import Level
 from jobs.units import bytes_text
 
@@ -120,35 +121,51 @@ def left_behind(job: CopyJob, new: State, side: Side) -> str:
     """
     if job.libvirt_id is None:
         return ""
-    size = f"{bytes_text(job.capacity)} disk" if job.capacity else "disk"
+    where = {"destination": job.destination, "host": job.host_name}
+    sized = {**where, "size": _size(job)}
     if side == Side.UNKNOWN:
-        return (
-            f"{job.source} and {job.destination} both stay on {job.host_name}; which "
-            "of them the guest used last is not known."
+        return say(
+            "%(source)s and %(destination)s both stay on %(host)s; which of them the "
+            "guest used last is not known.",
+            source=job.source,
+            **where,
         )
     if side == Side.DESTINATION:
-        return (
-            f"The old source {job.source} ({size}) stays on {job.host_name} and goes "
-            "stale."
+        return say(
+            "The old source %(source)s (%(size)s) stays on %(host)s and goes stale.",
+            source=job.source,
+            size=_size(job),
+            host=job.host_name,
         )
     if new == State.COPIED:
-        like = Consistency(job.consistency or Consistency.CRASH).label
-        return (
-            f"{job.destination} ({size}) on {job.host_name}: a point-in-time copy, "
-            f"{like}."
+        return say(
+            "%(destination)s (%(size)s) on %(host)s: a point-in-time copy, %(like)s.",
+            like=Consistency(job.consistency or Consistency.CRASH).label,
+            **sized,
         )
     if not job.begun:
-        return f"Whether {job.destination} was created on {job.host_name} is not known."
-    if job.ready_at is not None:
-        return (
-            f"{job.destination} ({size}) stays on {job.host_name}; it stopped "
-            "following the guest and may be incomplete."
+        return say(
+            "Whether %(destination)s was created on %(host)s is not known.", **where
         )
-    return f"{job.destination} stays on {job.host_name}, partial{_written(job, size)}."
-
-
-def _written(job: CopyJob, size: str) -> str:
+    if job.ready_at is not None:
+        return say(
+            "%(destination)s (%(size)s) stays on %(host)s; it stopped following the "
+            "guest and may be incomplete.",
+            **sized,
+        )
     progress = live.progress_of([job.pk]).get(job.pk)
     if progress is None:
-        return f" (of a {size})"
-    return f" (about {bytes_text(progress.current)} of a {size})"
+        return say(
+            "%(destination)s stays on %(host)s, partial (of a %(size)s).", **sized
+        )
+    return say(
+        "%(destination)s stays on %(host)s, partial (about %(written)s of a %(size)s).",
+        written=bytes_text(progress.current),
+        **sized,
+    )
+
+
+def _size(job: CopyJob) -> str:
+    if not job.capacity:
+        return say("disk")
+    return say("%(capacity)s disk", capacity=bytes_text(job.capacity))

@@ -44,6 +44,7 @@ from jobs.resolve import (
     Unreachable,
     resolve,
 )
+from jobs.said import joined, say
 from jobs.transition import Level, move, tell
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ EVIDENCE = (
     *("end_accepted", "last_event", "frozen_at", "consistency"),
 )
 THAW_RETRY_SECONDS = 10.0
-NOT_GUEST_CONSISTENT = (
+NOT_GUEST_CONSISTENT = say(
     "It is crash-consistent, as after a power cut: nothing shows that the guest's file "
     "systems were frozen until the end."
 )
@@ -248,9 +249,9 @@ def _move(job: CopyJob, decision: Decision, error: HypervisorError | None) -> bo
         error = None  # the answer to a call that worked can get lost
     message = decision.reason
     if error is not None and not job.qemu_text:  # QEMU's own reason says it better
-        message = f"{message} {error.cause}"
+        message = joined(message, error.cause)
     if new == State.COPIED and job.consistent and not job.consistency:
-        message = f"{message} {NOT_GUEST_CONSISTENT}"
+        message = joined(message, NOT_GUEST_CONSISTENT)
     unheard = old == State.STARTING and not job.begun
     return move(
         job,
@@ -328,9 +329,11 @@ def _definition_stays(job: CopyJob, look: Look) -> None:
         job,
         Decision(
             State.FAILED,
-            reason="The guest runs on the destination, but its persistent definition "
-            "still names the old source and could not be corrected.",
-            remedy="Correct it with virsh edit before the guest is shut down.",
+            reason=say(
+                "The guest runs on the destination, but its persistent definition "
+                "still names the old source and could not be corrected."
+            ),
+            remedy=say("Correct it with virsh edit before the guest is shut down."),
             side=Side.DESTINATION,
         ),
         look,

@@ -25,10 +25,13 @@ from jobs.hypervisor import (
     Hypervisor,
     HypervisorError,
     ImageFacts,
+    Use,
 )
 from jobs.leftovers import asked_at, hosts_to_tell, proof
 from jobs.models import CopyJob, Leftover
+from jobs.preflight.place import how_text
 from jobs.reconcile import connect, note_silence
+from jobs.said import joined, say
 from jobs.transition import Level, tell
 from jobs.units import bytes_text
 
@@ -91,10 +94,14 @@ def _advance(leftover: Leftover) -> None:
 
 
 def _not_carried_out(leftover: Leftover) -> str:
-    return (
-        f"{leftover.host_name} could not be asked to remove it in time"
-        f"{': ' + leftover.host.error if leftover.host.error else '.'}"
-    )
+    host, error = leftover.host_name, leftover.host.error
+    if error:
+        return say(
+            "%(host)s could not be asked to remove it in time: %(error)s",
+            host=host,
+            error=error,
+        )
+    return say("%(host)s could not be asked to remove it in time.", host=host)
 
 
 # --- Measuring ------------------------------------------------------------------------
@@ -142,7 +149,11 @@ def _evidence(hypervisor: Hypervisor, leftover: Leftover) -> Evidence:
 
 def _keep(leftover: Leftover, facts: ImageFacts) -> None:
     if facts.exists is False:
-        _close(leftover, f"{_it(leftover)} was already gone when it was looked for.")
+        words = say(
+            "%(location)s on %(host)s was already gone when it was looked for.",
+            **_it(leftover),
+        )
+        _close(leftover, words)
         return
     # A removal that was asked for since is about what was seen before.
     same = Leftover.objects.there().filter(
@@ -179,7 +190,7 @@ def remove(pk: int) -> None:
             # It may happen yet: the next look tells.
             log.warning("removal: no clear answer", leftover=pk, error=error.text)
         except HypervisorError as error:
-            refuse(leftover, f"{error.cause} {error.remedy}", error=error)
+            refuse(leftover, error.cause, error.remedy, error=error)
 
 
 def _remove(hypervisor: Hypervisor, leftover: Leftover) -> None:
@@ -213,22 +224,25 @@ def _remove(hypervisor: Hypervisor, leftover: Leftover) -> None:
 def _another_file(leftover: Leftover, facts: ImageFacts) -> str:
     """Say why this may not be the file that was asked about, or an empty string."""
     if not facts.fingerprint or facts.exists is None:
-        return (
-            f"{leftover.host_name} can't tell what lies at {leftover.location} now; "
-            "remove it on the host."
+        return say(
+            "%(host)s can't tell what lies at %(location)s now; remove it on the host.",
+            **_it(leftover),
         )
+    where = {"location": leftover.location}
     if not leftover.fingerprint:
-        return f"{leftover.location} had not been looked at before. Ask again."
+        return say("%(location)s had not been looked at before. Ask again.", **where)
     if leftover.fingerprint != facts.fingerprint:
-        return (
-            f"What lies at {leftover.location} has changed since it was looked at: it "
-            "was written to, or is another file. It is left alone. Look at it, and "
-            "ask again if it is to go all the same."
+        return say(
+            "What lies at %(location)s has changed since it was looked at: it was "
+            "written to, or is another file. It is left alone. Look at it, and ask "
+            "again if it is to go all the same.",
+            **where,
         )
     if leftover.removal_asked_by == SYSTEM.name and _looked_at_late(leftover):
-        return (
-            f"{leftover.location} was first looked at long after the copy failed; "
-            "whether it is still that copy's volume is for a person to say."
+        return say(
+            "%(location)s was first looked at long after the copy failed; whether it "
+            "is still that copy's volume is for a person to say.",
+            **where,
         )
     return ""
 
@@ -259,11 +273,23 @@ def _users_now(hypervisor: Hypervisor, leftover: Leftover) -> list[str]:
         place,
         transient_pools=settings.BLOCKCOPY_TRANSIENT_POOLS,
     )
-    return [
-        f"{leftover.location} is used by {use.domain_name} ({use.target}: {use.how}"
-        f"{'' if use.location == leftover.location else ', as ' + use.location})."
-        for use in evidence.uses
-    ]
+    return [_use_text(leftover, use) for use in evidence.uses]
+
+
+def _use_text(leftover: Leftover, use: Use) -> str:
+    told = {
+        "location": leftover.location,
+        "domain": use.domain_name,
+        "disk": use.target,
+        "how": how_text(use),
+    }
+    if use.location == leftover.location:
+        return say("%(location)s is used by %(domain)s (%(disk)s: %(how)s).", **told)
+    return say(
+        "%(location)s is used by %(domain)s (%(disk)s: %(how)s, as %(other)s).",
+        other=use.location,
+        **told,
+    )
 
 
 def _write_down(leftover: Leftover) -> bool:
@@ -281,8 +307,13 @@ def _asking(leftover: Leftover) -> QuerySet[Leftover]:
 
 
 def _removed(leftover: Leftover) -> None:
-    size = f" ({bytes_text(leftover.bytes)})" if leftover.bytes is not None else ""
-    _close(leftover, f"{_it(leftover)} was removed{size}.", audited=True)
+    it = _it(leftover)
+    if leftover.bytes is None:
+        words = say("%(location)s on %(host)s was removed.", **it)
+    else:
+        size = bytes_text(leftover.bytes)
+        words = say("%(location)s on %(host)s was removed (%(size)s).", size=size, **it)
+    _close(leftover, words, audited=True)
 
 
 def _gone(leftover: Leftover) -> None:
@@ -290,21 +321,26 @@ def _gone(leftover: Leftover) -> None:
     if leftover.removing_at is not None:
         _removed(leftover)
     else:
-        words = f"{_it(leftover)} was already gone when it was to be removed."
+        words = say(
+            "%(location)s on %(host)s was already gone when it was to be removed.",
+            **_it(leftover),
+        )
         _close(leftover, words, audited=True)
 
 
-def _it(leftover: Leftover) -> str:
-    return f"{leftover.location} on {leftover.host_name}"
+def _it(leftover: Leftover) -> dict[str, str]:
+    return {"location": leftover.location, "host": leftover.host_name}
 
 
 def _close(leftover: Leftover, words: str, *, audited: bool = False) -> None:
     now = timezone.now()
     with transaction.atomic():
-        if _asking(leftover).update(removed_at=now, closing=words, refusal="") != 1:
+        fields = leftover.saying(removed_at=now, closing=words, refusal="")
+        if _asking(leftover).update(**fields) != 1:
             return  # somebody else has closed it
         if leftover.kind != Leftover.Kind.UNCERTAIN:  # there the other file stays
-            CopyJob.objects.filter(pk=leftover.job_id).update(left_behind=words)
+            job = CopyJob.objects.filter(pk=leftover.job_id)
+            job.update(**leftover.job.saying(left_behind=words))
         tell(leftover.job, words, actor=SYSTEM)
         if audited:
             _audit(leftover, audit.Outcome.DONE, words)
@@ -314,10 +350,10 @@ def refuse(
     leftover: Leftover, *obstacles: str, error: HypervisorError | None = None
 ) -> None:
     """Leave the leftover where it is, and say why."""
-    words = " ".join(obstacles)
-    asked = _asking(leftover)
+    words = joined(*obstacles)
+    fields = leftover.saying(refusal=words, removal_asked_at=None, removing_at=None)
     with transaction.atomic():
-        if asked.update(refusal=words, removal_asked_at=None, removing_at=None) != 1:
+        if _asking(leftover).update(**fields) != 1:
             return
         message = f"{leftover} was not removed: {words}"
         tell(leftover.job, message, actor=SYSTEM, level=Level.WARNING)

@@ -43,6 +43,7 @@ from jobs.preflight import (
     stops,
 )
 from jobs.reconcile import UNDECIDED
+from jobs.said import joined, say
 from jobs.transition import Level, move, tell
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,11 @@ log = structlog.get_logger(__name__)
 # After so long between the written intent and the call it is not called any more. With
 # the hypervisor layer's own SEND_SECONDS this makes resolve.START_SENT_SECONDS.
 CALL_WITHIN_SECONDS = 3.0
-COPY_AGAIN = "Copy again then."
+COPY_AGAIN = say("Copy again then.")
+NO_SUCH_DISK = say("The domain has no such disk any more.")
+LOOK_INTO_POOL = say(
+    "Look into the pool, remove the volume if it is there, and copy again."
+)
 
 
 class Obstacle(Exception):
@@ -125,9 +130,12 @@ def _cancelled_meanwhile(job: CopyJob, message: str, refused: dict[str, Any]) ->
 def _prepare(hypervisor: Hypervisor, job: CopyJob) -> None:
     if job.volume_asked_at and not job.created_volume:
         raise Obstacle(
-            f"Whether the volume {job.destination} was created is not known: the "
-            "worker ended while the host was being asked to.",
-            "Look into the pool, remove the volume if it is there, and copy again.",
+            say(
+                "Whether the volume %(volume)s was created is not known: the worker "
+                "ended while the host was being asked to.",
+                volume=job.destination,
+            ),
+            LOOK_INTO_POOL,
         )
     if job.created_volume:
         return  # judged before it was made, some seconds ago
@@ -156,7 +164,7 @@ def _judge(job: CopyJob, evidence: Evidence) -> None:
     try:
         request = request_of(job)
     except Disk.DoesNotExist as missing:
-        raise Obstacle("The domain has no such disk any more.", COPY_AGAIN) from missing
+        raise Obstacle(NO_SUCH_DISK, COPY_AGAIN) from missing
     findings = preflight(request, evidence)
     job.findings = findings_to_json(findings)
     CopyJob.objects.filter(pk=job.pk).update(findings=job.findings)
@@ -166,16 +174,15 @@ def _judge(job: CopyJob, evidence: Evidence) -> None:
     unaccepted = not_accepted(findings, request.accepted)
     if unaccepted:
         cause, remedy = _told(unaccepted)
-        raise Obstacle(
-            cause, f"{remedy} Or request it again and accept the warning.".strip()
-        )
+        again = say("Or request it again and accept the warning.")
+        raise Obstacle(cause, joined(remedy, again))
 
 
 def _told(findings: list[Finding]) -> tuple[str, str]:
     """Their causes, and their remedies, each once."""
     causes = dict.fromkeys(finding.cause for finding in findings)
     remedies = dict.fromkeys(finding.remedy for finding in findings if finding.remedy)
-    return " ".join(causes), " ".join(remedies)
+    return joined(*causes), joined(*remedies)
 
 
 # --- The volume -----------------------------------------------------------------------
@@ -190,15 +197,23 @@ def _make_volume(hypervisor: Hypervisor, job: CopyJob, evidence: Evidence) -> No
     name = f"{place.volume} in pool {place.pool}"
     disk = _disk_of(job, evidence)
     if disk is None or not disk.capacity:
-        raise Obstacle("The size of the disk is not known.", "Sync the host first.")
+        raise Obstacle(
+            say("The size of the disk is not known."), say("Sync the host first.")
+        )
     _write_down(job, f"Creating the volume {name}.", volume_asked_at=timezone.now())
     try:
         path = hypervisor.create_volume(place, disk.capacity, _backing(job, disk))
     except UNDECIDED as error:
         log.warning("volume: no clear answer", job=job.pk, error=error.text)
         raise Obstacle(
-            f"Whether the volume {name} was created is not known: {error.cause}",
-            "Look into the pool, remove the volume if it is there, and copy again.",
+            say(
+                "Whether the volume %(volume)s was created is not known: %(cause)s",
+                volume=say(
+                    "%(volume)s in pool %(pool)s", volume=place.volume, pool=place.pool
+                ),
+                cause=error.cause,
+            ),
+            LOOK_INTO_POOL,
             error,
         ) from error
     except HypervisorError as error:
@@ -223,7 +238,7 @@ def _write_down(job: CopyJob, message: str, **fields: Any) -> None:
     with transaction.atomic():
         queued = CopyJob.objects.filter(pk=job.pk, state=State.QUEUED)
         if queued.update(**fields) != 1:
-            raise Obstacle("The request was withdrawn.", "")
+            raise Obstacle(say("The request was withdrawn."), "")
         tell(job, message, actor=SYSTEM)
     for name, value in fields.items():
         setattr(job, name, value)
@@ -288,31 +303,38 @@ def _changed(
 ) -> str:
     """Say what has changed on the host since the request, or an empty string."""
     if domain.domain_id is None:
-        return "The domain is not running any more."
+        return say("The domain is not running any more.")
     if disk is None or not disk.source:
-        return "The domain has no such disk any more."
+        return NO_SUCH_DISK
     if disk.mirror is not None:
-        where = disk.mirror.destination or "somewhere"
-        return f"Another block job ({disk.mirror.job or 'copy'} to {where}) is active."
+        return say(
+            "Another block job (%(kind)s to %(destination)s) is active.",
+            kind=disk.mirror.job or "copy",
+            destination=disk.mirror.destination or say("somewhere"),
+        )
     if disk.source == job.destination:
-        return "The disk's source is the destination already."
+        return say("The disk's source is the destination already.")
     return ""
 
 
 def _taken(job: CopyJob) -> tuple[str, str]:
     other = CopyJob.objects.active().filter(claim=claim_of(job.destination)).first()
-    who = f"job {other.pk}" if other else "another job"
+    who = say("job %(job)s", job=other.pk) if other else say("another job")
     return (
-        f"{job.destination} became the destination of {who} a moment ago.",
-        "Choose another destination.",
+        say(
+            "%(destination)s became the destination of %(job)s a moment ago.",
+            destination=job.destination,
+            job=who,
+        ),
+        say("Choose another destination."),
     )
 
 
 def _call(hypervisor: Hypervisor, job: CopyJob) -> bool:
     if _seconds_since_intent(job) > CALL_WITHIN_SECONDS:
         raise Obstacle(
-            "The console's database was too slow to write the start down in time.",
-            "Copy again; if it stays so, look after the database.",
+            say("The console's database was too slow to write the start down in time."),
+            say("Copy again; if it stays so, look after the database."),
         )
     try:
         started = hypervisor.start(

@@ -29,6 +29,7 @@ from jobs.models import CopyJob, Host
 from jobs.reconcile import Calls, Look, connect, note_answer, note_silence, settle
 from jobs.record import unsure_starts
 from jobs.resolve import Gone, Observation, Unreachable
+from jobs.said import joined, say
 from jobs.transition import Level, tell
 from jobs.units import bandwidth_text
 
@@ -131,21 +132,21 @@ def _note_definition(job: CopyJob, domain: DomainObservation) -> None:
     undefined = bool(job.transient_job) and not domain.persistent
     if not undefined or domain.domain_id is None or not job.active:
         return
-    message = (
+    message = say(
         "The domain's persistent definition was removed during the copy: when the "
         "guest stops, the host forgets it. Define it again (virsh dumpxml, virsh "
         "define) before that. Not by this console."
     )
     if message in job.flagged:
         return
-    flagged = f"{job.flagged} {message}".strip()
+    fields = job.saying(flagged=joined(job.told("flagged"), message))
     same = CopyJob.objects.filter(pk=job.pk, flagged=job.flagged)
     with transaction.atomic():
-        if same.update(flagged=flagged) != 1:
+        if same.update(**fields) != 1:
             return
         tell(job, message, actor=SYSTEM, level=Level.WARNING)
         audit.record(SYSTEM, "flag", job, audit.Outcome.DONE, detail=message)
-    job.flagged = flagged
+    job.flagged, job.said = fields["flagged"], fields["said"]
 
 
 def _by_domain(jobs: Iterable[CopyJob]) -> dict[str, list[CopyJob]]:

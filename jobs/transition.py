@@ -45,6 +45,7 @@ def move(
     old = State(job.state)
     if not is_legal(old, new):
         raise ValueError(f"{job}: no transition from {old} to {new}")
+    fields = job.saying(**fields)
     with transaction.atomic():
         same = CopyJob.objects.filter(pk=job.pk, state=old, **(provided or {}))
         rows = same.update(state=new, **fields)

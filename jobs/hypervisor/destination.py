@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from jobs.hypervisor.errors import DestinationUnusable
+from jobs.said import say
 
 KINDS = ("file", "block", "volume", "network")
 PROTOCOLS = ("nbd", "rbd", "iscsi", "gluster")
@@ -26,7 +27,7 @@ class DestinationError(DestinationUnusable):
     """A destination that no host could use; `field` names the wrong part."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, cause=message, remedy="Correct the destination.")
+        super().__init__(message, cause=message, remedy=say("Correct the destination."))
         self.field = field
         self.args = (field, message)
 

@@ -21,6 +21,7 @@ from jobs.lifecycle import ACTIVE, ENDED, ON_HOST, State, WhenReady
 from jobs.models.domain import Domain
 from jobs.models.host import Host
 from jobs.models.search import KNOWN_CHARACTERS, searched
+from jobs.models.told import Told
 from jobs.said import say
 
 # What waits for a person's decision.
@@ -103,7 +104,7 @@ def claim_of(destination: str) -> str:
     return sha256(destination.encode(errors="surrogateescape")).hexdigest()
 
 
-class CopyJob(models.Model):
+class CopyJob(Told):
     """One disk of one running domain, copied to one destination.
 
     Intent (what was asked) is written once; the rest is what was last seen on the

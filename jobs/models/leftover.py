@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from jobs.models.host import Host
 from jobs.models.job import CopyJob
+from jobs.models.told import Told
 from jobs.said import say
 
 
@@ -24,7 +25,7 @@ class LeftoverQuerySet(models.QuerySet["Leftover"]):
         return self.there().exclude(removal_asked_at=None)
 
 
-class Leftover(models.Model):
+class Leftover(Told):
     """One file, device or volume that a job left behind.
 
     Nothing is ever removed by itself but a failed job's own volume. A removal is asked

@@ -275,18 +275,26 @@ def definitions_agree(case: Case) -> Finding | None:
     if disk is None or not persistent or disk.persistent_source == disk.source:
         return None
     if disk.persistent_source is None:
-        cause = f"The persistent definition of {case.guest} has no {case.target}."
-        remedy = "The next boot will have neither the disk nor its copy."
-    else:
-        cause = (
-            f"The persistent definition of {case.guest} names "
-            f"{disk.persistent_source or 'no medium'} for {case.target}, the running "
-            f"guest uses {disk.source}."
+        cause = say(
+            "The persistent definition of %(guest)s has no %(target)s.",
+            guest=case.guest,
+            target=case.target,
         )
-        remedy = (
-            f"Also after a pivot the next boot uses "
-            f"{disk.persistent_source or 'no medium'}: correct the persistent "
-            "definition first if that is not wanted."
+        remedy = say("The next boot will have neither the disk nor its copy.")
+    else:
+        named = disk.persistent_source or say("no medium")
+        cause = say(
+            "The persistent definition of %(guest)s names %(named)s for %(target)s, "
+            "the running guest uses %(source)s.",
+            guest=case.guest,
+            named=named,
+            target=case.target,
+            source=disk.source,
+        )
+        remedy = say(
+            "Also after a pivot the next boot uses %(named)s: correct the persistent "
+            "definition first if that is not wanted.",
+            named=named,
         )
     return warn(cause, remedy) if case.may_pivot else notice(cause, remedy)
 

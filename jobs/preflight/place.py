@@ -149,7 +149,7 @@ def _own_image(case: Case) -> str:
 def _said(case: Case, use: Use) -> str:
     """Who uses the destination, and by which name if that is another one."""
     own = use.domain_uuid == case.row.domain.uuid
-    words = {"place": case.destination.location, "how": _how(use)}
+    words = {"place": case.destination.location, "how": how_text(use)}
     words |= {"target": use.target, "domain": use.domain_name}
     if own and use.target == case.target and use.how == "source":
         said = say("%(place)s is the source itself", **words)
@@ -167,7 +167,8 @@ def _said(case: Case, use: Use) -> str:
     )
 
 
-def _how(use: Use) -> str:
+def how_text(use: Use) -> str:
+    """Return what a disk has to do with a location."""
     words = {
         "source": say("source"),
         "persistent source": say("persistent source"),

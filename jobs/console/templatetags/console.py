@@ -26,6 +26,7 @@ from jobs.console.texts import texts_address
 from jobs.lifecycle import State
 from jobs.live import FRESH_SECONDS
 from jobs.models import Host, Preferences
+from jobs.models.told import Told
 from jobs.processes import Process
 from jobs.roles import role_label, role_of
 from jobs.said import localized, recalled, say
@@ -164,6 +165,12 @@ def path(location: str) -> SafeString:
         slash,
         name,
     )
+
+
+@register.filter
+def told(row: Told, name: str) -> str:
+    """Return the text of a row's column in the reader's language, where it is known."""
+    return recalled(row.told(name))
 
 
 @register.filter(name="recalled")

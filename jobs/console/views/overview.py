@@ -99,7 +99,7 @@ def jobs_of_parts() -> dict[str, list[CopyJob]]:
         name: list(part.values_list("pk", flat=True)) for name, part in parts.items()
     }
     wanted = {pk for part in found.values() for pk in part}
-    read = CopyJob.objects.for_a_list("failure", "flagged").in_bulk(wanted)
+    read = CopyJob.objects.for_a_list("failure", "flagged", "said").in_bulk(wanted)
     return {
         name: [read[pk] for pk in part if pk in read] for name, part in found.items()
     }
@@ -129,7 +129,7 @@ class Stuck:
     def why(self) -> str:
         """Say what is wrong, as far as it is known."""
         if self.job.flagged:
-            return self.job.flagged
+            return self.job.told("flagged")
         state = State(self.job.state)
         if state == State.REQUESTED:
             return _("Its start time has passed, and no worker has taken it up.")

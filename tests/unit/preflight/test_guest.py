@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from jobs import actions
 from jobs.hypervisor import Destination, DiskFacts, Mirror
@@ -34,6 +34,7 @@ from jobs.preflight.host import (
     host_answers,
     host_is_new_enough,
 )
+from jobs.said import localized
 from tests.conftest import actor_of
 from tests.unit.preflight.cases import (
     DISK,
@@ -336,6 +337,9 @@ def test_definitions_disagree(disk: Disk, persistent: str | None, words: str) ->
     assert told.level == Level.WARN
     assert words in told.cause
     assert "next boot" in told.remedy
+    with translation.override("de"):
+        assert "persistente Definition von web" in localized(told.cause)
+        assert "nächste" in localized(told.remedy)
     finished = definitions_agree(case(disk, seen=seen, when_ready=WhenReady.FINISH))
     assert finished is not None
     assert finished.level == Level.NOTICE
