@@ -14,11 +14,14 @@ from django.urls import reverse
 
 from jobs import audit
 from jobs.actor import Actor, from_request
+from jobs.admin.names import give_names
 from jobs.admin.shown import ReadOnly
 from jobs.models.search import SEARCHED, mentioning
 from jobs.paging import PER_PAGE, BoundedPaginator
 
 Outcome = audit.Outcome
+
+give_names()
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -33,6 +33,7 @@ class HostForm(forms.ModelForm[Host]):
     """A host's address as fields; the model says what can't be, beside the field."""
 
     reason = forms.CharField(
+        label=_("Reason"),
         required=False,
         max_length=1000,
         help_text=_("Optional; kept in the audit log."),

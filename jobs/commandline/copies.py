@@ -186,7 +186,7 @@ def _in_force(job: CopyJob, after: int, timeout: float) -> Answer:
     outcomes = AuditEntry.objects.filter(
         pk__gt=after,
         action="speed",
-        object_type=job._meta.verbose_name,
+        object_type=job._meta.verbose_name_raw,
         object_id=str(job.pk),
         outcome__in=(Outcome.DONE, Outcome.FAILED),
     )

@@ -173,7 +173,7 @@ def _wait_for_test(host: Host, after: int, timeout: float) -> AuditEntry:
     answers = AuditEntry.objects.filter(
         pk__gt=after,
         action="test connection",
-        object_type=host._meta.verbose_name,
+        object_type=host._meta.verbose_name_raw,
         object_id=str(host.pk),
         outcome__in=(Outcome.DONE, Outcome.FAILED),
     )

@@ -44,7 +44,7 @@ def _wanted(call: Call) -> QuerySet[AuditEntry]:
         "actor": call.options.actor,
         "action": call.options.action,
         "outcome": call.options.outcome,
-        "object_type": CopyJob._meta.verbose_name if call.options.job else None,
+        "object_type": CopyJob._meta.verbose_name_raw if call.options.job else None,
         "object_id": call.options.job,
     }
     found = AuditEntry.objects.filter(

@@ -109,7 +109,7 @@ class Asked:
 def last_test(host: Host) -> Asked | None:
     """Return the last connection test of `host`; None if there was none."""
     entries = AuditEntry.objects.filter(
-        object_type=Host._meta.verbose_name,
+        object_type=Host._meta.verbose_name_raw,
         object_id=str(host.pk),
         action="test connection",
     ).exclude(outcome=Outcome.REFUSED)[:2]

@@ -11,11 +11,25 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.utils import timezone
 from playwright.sync_api import Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from jobs import audit
+from jobs.actor import Actor
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Host, Leftover, Site, StoragePool
+from jobs.models import (
+    AuditEntry,
+    CopyJob,
+    Disk,
+    Domain,
+    Host,
+    JobEvent,
+    Leftover,
+    Preferences,
+    Site,
+    StoragePool,
+)
 from tests.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -153,3 +167,77 @@ def test_a_verb_from_the_list_to_the_audit_log(
     job.refresh_from_db()
     assert job.state == State.PIVOTING
     assert AuditEntry.objects.get(action="pivot").reason == "tonight"
+
+
+@pytest.fixture
+def long_names(rows: dict[str, int], ada: User) -> None:
+    """Hosts, domains, places and people as large sites call them, in every list."""
+    host = "hypervisor-rack12-node03.fra.example.org"
+    domain = "orders-database-replica-02.production"
+    person = "annegret.schluesselburger@example.org"
+    place = f"/srv/libvirt/images/production/{domain}-vda.qcow2"
+    now = timezone.now()
+    Site.objects.update(name="frankfurt-am-main-2", description=f"{place} " * 3)
+    Host.objects.update(
+        name=host,
+        transport=Host.Transport.SOCKET,
+        socket=f"/srv/libvirt/run/{host}/libvirt-sock",
+        last_seen_at=now,
+        listener="listener-7.fra.example.org:12345",
+    )
+    Domain.objects.update(name=domain, seen_at=now, gone_at=now)
+    Disk.objects.update(source=place, mirror=place, capacity=2**40, gone_at=now)
+    StoragePool.objects.update(name="production-images", path=place, seen_at=now)
+    CopyJob.objects.update(
+        host_name=host,
+        domain_name=domain,
+        destination=place,
+        requested_by_name=person,
+        ended_at=now,
+    )
+    JobEvent.objects.update(message=f"Starting: {place} → {place}.", actor=person)
+    Leftover.objects.update(
+        host_name=host,
+        location=place,
+        removal_asked_by=person,
+        removed_at=now,
+        refusal=f"{domain} uses {place}.",
+    )
+    audit.record(
+        Actor(person, "console", ada, "2001:db8:85a3:1319:8a2e:370:7344:ffff"),
+        "add or change host or whatever else is done",
+        CopyJob.objects.first(),
+        audit.Outcome.REFUSED,
+        reason=f"{place} is in the way",
+    )
+
+
+def hidden_columns(
+    address: str, user: User, models: tuple[str, ...]
+) -> dict[str, tuple[int, int]]:
+    """Return the lists whose columns do not all fit at 1280 pixels."""
+    hidden: dict[str, tuple[int, int]] = {}
+    complaints: list[str] = []
+    with browsing(address, user, complaints) as page:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        for model in models:
+            page.goto(f"/admin/{model}/")
+            wide, room = page.locator(".results").evaluate(
+                "box => [box.scrollWidth, box.clientWidth]"
+            )
+            page_is_wide = page.evaluate(
+                "document.documentElement.scrollWidth > innerWidth"
+            )
+            if wide > room or page_is_wide:
+                hidden[model] = (wide, room)
+    assert not complaints
+    return hidden
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_all_columns_of_a_list_are_seen_on_a_laptop(
+    address: str, ada: User, long_names: None, language: str
+) -> None:
+    Preferences.objects.create(user=ada, language=language)
+    models = (*(f"jobs/{model}" for model in MODELS), "auth/user")
+    assert outside(hidden_columns, address, ada, models) == {}

@@ -69,7 +69,7 @@ def test_sizes_are_in_units(
     told = lines(page_of(administration, disk))
     assert told["Capacity"] == "512 MiB"
     assert told["Allocation"] == "1 GiB"
-    assert told["Physical"] == "-"
+    assert told["Physical size"] == "-"
     assert lines(page_of(administration, pool))["Capacity"] == "3 TiB"
 
 

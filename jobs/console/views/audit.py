@@ -39,7 +39,7 @@ GROUPS = {"": _("All"), "sign-ins": _("Without sign-ins")}
 MOST_EXPORTED = 50_000
 # The page that shows an object, by what the audit log calls its type.
 PAGES: dict[str, tuple[type[Model], str]] = {
-    str(model._meta.verbose_name): (model, page)
+    model._meta.verbose_name_raw: (model, page)
     for model, page in ((CopyJob, "job"), (Host, "host"), (Domain, "domain"))
 }
 

@@ -79,7 +79,7 @@ def page_of(request: Request, pk: int) -> dict[str, Any]:
     }
     if request.user.has_perm("jobs.view_auditentry"):
         about = AuditEntry.objects.filter(
-            object_type=CopyJob._meta.verbose_name, object_id=str(pk)
+            object_type=CopyJob._meta.verbose_name_raw, object_id=str(pk)
         )
         context["entries"] = list(about[:MOST_ENTRIES])
     return context
