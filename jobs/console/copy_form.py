@@ -21,7 +21,7 @@ from jobs.console.copy_fields import (
     PROTOCOL_FIELDS,
     CopyFields,
 )
-from jobs.console.forms import Obstacle, prepare
+from jobs.console.forms import Obstacle, prepare, wrong_fields
 from jobs.console.storage import takes_volumes, with_room
 from jobs.hypervisor import (
     CopyOptions,
@@ -215,7 +215,13 @@ class CopyForm(CopyFields):
     @property
     def wrong(self) -> list[str]:
         """The labels of the fields that something is wrong with."""
-        return [f"“{localized(field.label)}”" for field in self if field.errors]
+        return wrong_fields(self)
+
+    @property
+    def unread(self) -> bool:
+        """Whether a field makes no sense, which no finding tells."""
+        errors = (each for field in self for each in field.errors.as_data())
+        return any(not isinstance(each, Obstacle) for each in errors)
 
     @property
     def more_used(self) -> bool:

@@ -69,11 +69,13 @@ class Obstacle(ValidationError):
     """An error beside a field that also says what to do about it."""
 
     def __init__(self, finding: Finding) -> None:
-        cause = localized(finding.cause)
-        if cause.startswith(finding.field):  # a sentence that begins with its field
-            cause = cause[:1].upper() + cause[1:]
-        super().__init__(cause)
+        super().__init__(localized(finding.cause))
         self.remedy = finding.remedy
+
+
+def wrong_fields(form: forms.BaseForm) -> list[str]:
+    """Return what the fields are called that something is wrong with."""
+    return [f"“{localized(field.label)}”" for field in form if field.errors]
 
 
 def prepare(form: forms.BaseForm) -> None:
@@ -86,36 +88,36 @@ def prepare(form: forms.BaseForm) -> None:
         attributes["class"] = CLASSES.get(type(field.widget), "form-control")
 
 
-# What people call the fields, where a page has no better word for one.
+# What the pages call the fields.
 LABELS: dict[str, str] = {
     "destination_kind": say("Destination kind"),
     "destination": say("Destination"),
     "device": say("Device"),
     "pool": say("Pool"),
-    "volume": say("Volume"),
+    "volume": say("Name of the volume"),
     "protocol": say("Protocol"),
     "servers": say("Servers"),
     "name": say("Name"),
     "user": say("User"),
-    "auth": say("Auth"),
-    "encryption": say("Encryption"),
-    "slice_offset": say("Slice offset"),
-    "slice_size": say("Slice size"),
+    "auth": say("libvirt secret of the user"),
+    "encryption": say("Encryption secret"),
+    "slice_offset": say("Offset"),
+    "slice_size": say("Size"),
     "format": say("Format"),
-    "reuse_external": say("Reuse external"),
+    "reuse_external": say("Reuse what is there"),
     "when_ready": say("When ready"),
-    "consistent": say("Consistent"),
+    "consistent": say("Guest-consistent"),
     "shallow": say("Shallow"),
     "synchronous_writes": say("Synchronous writes"),
-    "target_zeroed": say("Target zeroed"),
+    "target_zeroed": say("Destination is zeroed"),
     "bandwidth": say("Bandwidth"),
     "granularity": say("Granularity"),
-    "stall_limit": say("Stall limit"),
-    "total_limit": say("Total limit"),
-    "at_limit": say("At limit"),
+    "stall_limit": say("Stalled for"),
+    "total_limit": say("In all"),
+    "at_limit": say("Then"),
     "reason": say("Reason"),
     "directory": say("Directory"),
-    "pattern": say("Pattern"),
+    "pattern": say("Names of the files"),
     "transport": say("Transport"),
     "site": say("Site"),
     "host_name": say("Host name"),
@@ -124,7 +126,7 @@ LABELS: dict[str, str] = {
     "enabled": say("Enabled"),
     "production": say("Production"),
     "mode": say("Daemon"),
-    "xml": say("XML"),
+    "xml": say("The destination as XML"),
 }
 CLASSES: dict[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input",

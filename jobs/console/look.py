@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.lifecycle import State
+from jobs.said import say
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,14 @@ DOMAIN_LOOKS: dict[str, Look] = {
     "crashed": Look("red", "exclamation-triangle"),
 }
 DOMAIN_OFF = Look("neutral", "power", outlined=True)
+# The same as a reader says them.
+DOMAIN_WORDS: dict[str, str] = {
+    "running": say("running"),
+    "blocked": say("blocked"),
+    "paused": say("paused"),
+    "shutdown": say("shutting down"),
+    "shutoff": say("off"),
+    "crashed": say("crashed"),
+    "pmsuspended": say("suspended"),
+    "nostate": say("unknown"),
+}

@@ -18,7 +18,7 @@ from jobs.actor import Actor
 from jobs.console.copy_fields import FORMATS
 from jobs.console.copy_form import CopyForm
 from jobs.console.fields import SizeField
-from jobs.console.forms import prepare
+from jobs.console.forms import prepare, wrong_fields
 from jobs.console.pools import ShownPool
 from jobs.console.preview import consequence
 from jobs.console.storage import EXTENSIONS, free_paths, plain, takes_files, with_room
@@ -122,6 +122,11 @@ class SeveralForm(forms.Form):
         if not cleaned.get("pool") and not directory.startswith("/"):
             self.add_error("directory", _("Write a directory, beginning with /."))
         return cleaned
+
+    @property
+    def wrong(self) -> list[str]:
+        """The labels of the fields that something is wrong with."""
+        return wrong_fields(self)
 
     @property
     def chosen_pool(self) -> ShownPool | None:

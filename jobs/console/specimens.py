@@ -54,7 +54,7 @@ def specimens(actor: Actor) -> dict[str, Any]:
         "notes": NOTES,
         "toasts": TOASTS,
         "outcomes": list(AuditEntry.Outcome),
-        "domain_states": ("running", "paused", "shut off", "crashed"),
+        "domain_states": ("running", "paused", "shutoff", "crashed"),
         "hosts": _hosts(),
         "processes": _processes(),
         "pools": [_pool("fast", 31), _pool("images", 82), _pool("archive", 97)],

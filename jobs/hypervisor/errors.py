@@ -186,9 +186,9 @@ class InvalidOption(HypervisorError):
     field = ""
 
     @classmethod
-    def of(cls, field: str, message: str) -> InvalidOption:
-        """An error of our own about one option."""
-        error = cls(message, cause=message)
+    def of(cls, field: str, message: str, remedy: str) -> InvalidOption:
+        """An error of our own about one option, and what is right instead."""
+        error = cls(message, cause=message, remedy=remedy)
         error.field = field
         return error
 

@@ -22,6 +22,11 @@ FLAGS = (
     ("VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES", 8, "synchronous_writes"),
     ("VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED", 16, "target_zeroed"),
 )
+_NAMES = {
+    "bandwidth": say("bandwidth"),
+    "granularity": say("granularity"),
+    "buf_size": "buf-size",
+}
 _PARAMETERS = (
     ("bandwidth", "bandwidth"),
     ("granularity", "granularity"),
@@ -47,15 +52,17 @@ def check_together(destination: Destination, options: CopyOptions) -> None:
     if destination.slice_size and not options_for(destination, options).reuse_external:
         raise InvalidOption.of(
             "reuse_external",
-            say("A slice is part of a file that exists: allow the file to be reused."),
+            say("A slice is part of a file that exists."),
+            say("Allow the file to be reused, or leave the slice away."),
         )
     if options.target_zeroed and not _is_zeroed(destination):
         raise InvalidOption.of(
             "target_zeroed",
             say(
                 "Only a new volume is known to be zeroed, and neither a raw "
-                "device nor raw LUKS is: leave it away here."
+                "device nor raw LUKS is."
             ),
+            say("Leave “destination is zeroed” off."),
         )
 
 
@@ -109,16 +116,23 @@ def _check_granularity(value: int) -> None:
     _check_number("granularity", value)
     if value & (value - 1):
         raise InvalidOption.of(
-            "granularity", say("granularity must be a power of two.")
+            "granularity",
+            say("The granularity must be a power of two."),
+            say("Choose 64 KiB, 128 KiB, 256 KiB …, or leave it to libvirt."),
         )
     if value and not SMALLEST_GRANULARITY <= value <= LARGEST_GRANULARITY:
         raise InvalidOption.of(
-            "granularity", say("granularity must be between 512 bytes and 64 MiB.")
+            "granularity",
+            say("The granularity must be between 512 bytes and 64 MiB."),
+            say("Choose one in between, or leave it to libvirt."),
         )
 
 
 def _check_number(field: str, value: int) -> None:
     if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
+        option = _NAMES[field]
         raise InvalidOption.of(
-            field, say("%(field)s must be a whole number, 0 to 2⁶³ - 1.", field=field)
+            field,
+            say("The %(option)s must be a whole number, 0 to 2⁶³ - 1.", option=option),
+            say("Choose a smaller one, or leave it away."),
         )

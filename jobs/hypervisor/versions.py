@@ -53,10 +53,12 @@ def require_support(options: CopyOptions, host: HostFacts) -> None:
     """Raise InvalidOption for an option that is wanted and that the host lacks, or for
     a host that is too old for any."""
     if too_old := host_support(host):
-        raise InvalidOption.of("", too_old)
+        raise InvalidOption.of("", too_old, say("Update the host."))
     for option, reason in option_support(host).items():
         if reason and getattr(options, option):
-            raise InvalidOption.of(option, reason)
+            raise InvalidOption.of(
+                option, reason, say("Leave it off, or update the host.")
+            )
 
 
 def _lacks(needed: Needed, host: HostFacts) -> str:

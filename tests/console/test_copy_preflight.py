@@ -293,3 +293,29 @@ def test_a_format_that_we_do_not_write_is_not_taken_over(
     second = look(client, disk, **typed).context
     assert second["form"].wanted.destination.format == "qcow2"
     assert second["verdict"].stops
+
+
+def test_every_wrong_field_is_named_at_the_start(olga: User, disk: Disk) -> None:
+    wrong = {"bandwidth": "10 bananas", "stall_limit": "soon", "granularity": "1000"}
+    told = "See “Bandwidth”, “Granularity”, “Stalled for”."
+    page = text_of(look(signed_in(olga), disk, **wrong))
+    assert f'<p id="start-why" class="why">{told}</p>' in page
+    assert "Not yet: see “Bandwidth”, “Granularity”, “Stalled for”." in page
+    assert "The granularity must be a power of two." in page
+    assert "Choose 64 KiB, 128 KiB, 256 KiB …" in page
+    assert "Correct the value." not in page
+    # Of one field it is said at once what is wrong with it.
+    one = text_of(look(signed_in(olga), disk, granularity="1000"))
+    assert '<p id="start-why" class="why">The granularity must be a' in one
+
+
+def test_fields_are_called_alike_wherever_they_are_named(
+    olga: User, disk: Disk
+) -> None:
+    page = signed_in(olga).get(address_of(disk))
+    form, text = page.context["form"], text_of(page)
+    apart = {"destination_kind", "when_ready", "name", "servers", "protocol"}
+    for field in form:
+        if field.name not in apart and f'name="{field.name}"' in text:
+            label = re.escape(str(field.label))
+            assert re.search(rf">\s*{label}\s*<", text), field.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -225,3 +226,24 @@ class TestDomain:
             add_job(more)
             add_job(more, State.COPIED)
         assert queries_of(client, address) == one <= 15
+
+
+@pytest.mark.parametrize(
+    ("state", "english", "german"),
+    [("running", "running", "läuft"), ("shutoff", "off", "aus"), ("odd", "odd", "odd")],
+)
+def test_a_state_is_said_alike_wherever_it_is_shown(
+    olga: User, domain: Domain, state: str, english: str, german: str
+) -> None:
+    Domain.objects.filter(pk=domain.pk).update(state=state)
+    for address in (
+        reverse("domains"),
+        reverse("domain", args=[domain.pk]),
+        reverse("host", args=[domain.host_id]),
+    ):
+        for language, words in (("en", english), ("de", german)):
+            page = text_of(
+                signed_in(olga).get(address, headers={"Accept-Language": language})
+            )
+            assert words in re.findall(r'class="state [^>]*><svg.*?</svg>(\w+)<', page)
+            assert (f'title="libvirt: {state}"' in page) == (words != state)

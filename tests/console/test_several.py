@@ -242,3 +242,11 @@ def test_hostile_names_are_text(
         assert escape(name) in page
         assert "<img src=x" not in page
     assert CopyJob.objects.filter(domain=domain).count() == 2
+
+
+def test_the_wrong_fields_are_named(olga: User, disks: list[Disk]) -> None:
+    wrong = told(disks, pattern="a", pool="", directory="x", bandwidth="much")
+    page = signed_in(olga).post(at(disks[0].domain), wrong)
+    assert page.status_code == 422
+    named = "See “Directory”, “Names of the files”, “Bandwidth”."
+    assert named in text_of(page)

@@ -21,7 +21,7 @@ KNOWN = {
         "Deutsch",
     ),
     *("Redis", "qcow2", "raw", "disk", "virtio", "dir", "Recorded.", "UTC"),
-    *("running", "shut off", "JSON lines", "JSON Lines", "CSV", "ssh", "TLS"),
+    *("JSON lines", "JSON Lines", "CSV", "ssh", "TLS"),
     *("NBD", "Ceph RBD", "iSCSI", "Gluster", "buf-size", "UUID", "/dev/vg0"),
     *("pool/image", "volume/path/to/file", "iqn.2026-01.org.example:store/1"),
     *("/srv/images/old", "/srv/images/new", "/srv/images/base", "/srv/images"),

@@ -172,7 +172,7 @@ def _stranger(host: Host) -> Disk:
 
 def _odd_domain(host: Host) -> Disk:
     """Its next boot would use another file; it had more disks; it is gone."""
-    domain = add_domain(host, "web", persistent=False, state="shut off")
+    domain = add_domain(host, "web", persistent=False, state="shutoff")
     disk = add_disk(domain, persistent_source="/srv/images/s-2", read_only=True)
     add_disk(domain, "vdb", gone_at=timezone.now())
     add_domain(host, "web", gone_at=timezone.now())

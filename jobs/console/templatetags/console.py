@@ -19,7 +19,7 @@ from django.utils.text import capfirst
 from heroicons.templatetags.heroicons import heroicon_micro, heroicon_mini
 
 from jobs.console import clock
-from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, LOOKS, Look
+from jobs.console.look import DOMAIN_LOOKS, DOMAIN_OFF, DOMAIN_WORDS, LOOKS, Look
 from jobs.console.preferences import APPEARANCE_COOKIE, preferences_of
 from jobs.console.tab import Tab
 from jobs.console.texts import texts_address
@@ -82,11 +82,12 @@ def _badge(look: Look, text: str) -> SafeString:
 
 
 @lru_cache(maxsize=500)
-def _drawn(look: Look, text: str) -> SafeString:
+def _drawn(look: Look, text: str, title: str = "") -> SafeString:
     return format_html(
-        '<span class="state state-{}{}">{}{}</span>',
+        '<span class="state state-{}{}"{}>{}{}</span>',
         look.family,
         " state-outlined" if look.outlined else "",
+        format_html(' title="{}"', title) if title else "",
         icon(look.icon),
         text,
     )
@@ -126,8 +127,10 @@ def family(value: str) -> str:
 
 @register.simple_tag
 def domain_state(value: str) -> SafeString:
-    """Show a domain's state, in libvirt's words, as icon, colour and word."""
-    return _badge(DOMAIN_LOOKS.get(value, DOMAIN_OFF), value)
+    """Show a domain's state as icon, colour and word; libvirt's own is its title."""
+    words = localized(DOMAIN_WORDS.get(value, value))
+    title = "" if words == value else say("libvirt: %(state)s", state=value)
+    return _drawn(DOMAIN_LOOKS.get(value, DOMAIN_OFF), words, localized(title))
 
 
 @register.simple_tag

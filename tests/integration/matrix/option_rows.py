@@ -12,7 +12,7 @@ from tests.integration.matrix.scene import SIZE, Row, Scene, refused, refused_at
 ROWS: list[Row] = []
 
 
-@refused_at_once(ROWS, "options_make_sense", "granularity must be a power of two.")
+@refused_at_once(ROWS, "options_make_sense", "The granularity must be a power of two.")
 def granularity_of_no_power(scene: Scene) -> CopyRequest:
     return scene.wants(scene.path("new.qcow2"), granularity=3000)
 

@@ -403,7 +403,7 @@ def test_numbers_that_python_cannot_hand_over(error: Exception) -> None:
         NotReady("text", code=83),
         DestinationError("path", "wrong"),
         AddressError("port", "wrong"),
-        InvalidOption.of("granularity", "wrong"),
+        InvalidOption.of("granularity", "wrong", "Choose another."),
         HostUnreachable("x", cause="Other.", remedy="Do.", retryable=False),
     ],
 )
