@@ -11,6 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Field, Model
 
 from jobs.lifecycle import State
+from jobs.models.told import Told
 from jobs.said import localized, recalled
 from jobs.units import bytes_text
 
@@ -21,7 +22,7 @@ STATES = {"old_state", "new_state"}
 # What the console's pages tell in the reader's language, too.
 RECORDED = {
     *("failure", "remedy", "likely_cause", "flagged", "left_behind"),
-    *("error", "error_remedy"),
+    *("refusal", "closing", "error", "error_remedy"),
 }
 
 
@@ -48,7 +49,7 @@ class Shown:
         if name in SIZES:
             return localized(bytes_text(value))
         if name in RECORDED:
-            return recalled(value)
+            return recalled(row.told(name) if isinstance(row, Told) else value)
         if name in STATES:
             return localized(State(value).label) if value in State else str(value)
         return localized(dict(self.field.flatchoices).get(value, value))

@@ -25,6 +25,7 @@ from jobs.models import (
     StoragePool,
 )
 from jobs.preflight import Finding, Level, findings_to_json
+from jobs.said import say
 
 LOGGED = [Site, Host, Domain, CopyJob, Leftover, User]
 NOT_LOGGED = [Disk, StoragePool, JobEvent, AuditEntry]
@@ -78,14 +79,20 @@ def test_choices_and_sentences_are_in_the_readers_language(
 ) -> None:
     Preferences.objects.create(user=ada, language="de")
     found = Finding("there_is_room", Level.WARN, "It can grow.")
+    words = "%(location)s stays on %(host)s as it is."
+    left = say(words, location="/srv/a", host="alder")
     CopyJob.objects.filter(pk=job.pk).update(
-        findings=findings_to_json([found]), stall_limit=600, bandwidth=3 * 2**19
+        **job.saying(left_behind=left),
+        findings=findings_to_json([found]),
+        stall_limit=600,
+        bandwidth=3 * 2**19,
     )
 
     page = page_of(administration, job)
     for words in (
         *("spiegelt", "auf einen Menschen warten", "<b>Warnung</b>"),
         *("1,5 MiB/s", "10m ohne Fortschritt"),
+        "/srv/a bleibt auf alder, wie es ist.",
     ):
         assert words in page
     assert "mirroring" not in page
