@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, ViewportSize
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from lab.stack import Stack
 from tests.browser.people import Person
@@ -13,6 +14,7 @@ from tests.conftest import PASSWORD
 
 WIDTHS = (1280, 1440, 1920)
 TABLET = (768, 1000)
+PHONE = 360
 # What is cut by the edge of its cell, or ends in dots.
 CUT = """(nodes, edge) => nodes.filter(node => {
     const box = node.closest(edge).getBoundingClientRect();
@@ -38,6 +40,22 @@ ORDER = """node => [...node.textContent].map((sign, at) => {
     range.setEnd(node.firstChild, at + 1);
     return { sign, left: range.getBoundingClientRect().left };
 }).sort((one, other) => one.left - other.left).map(it => it.sign).join("")"""
+
+# The hints in empty fields that are wider than their fields.
+HINTS_CUT = """fields => fields.filter(field => {
+    const look = getComputedStyle(field);
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = look.font;
+    const room = field.clientWidth - parseFloat(look.paddingLeft)
+        - parseFloat(look.paddingRight);
+    return pen.measureText(field.placeholder).width > room;
+}).map(field => field.placeholder)"""
+# By how much a select is narrower than its longest option.
+LACKS = """select => {
+    const shown = select.offsetWidth;
+    Object.assign(select.style, { flex: "none", width: "max-content" });
+    return select.offsetWidth - shown;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +132,8 @@ def test_the_rate_is_told_where_there_is_room(page: Page) -> None:
     rates = page.locator(".line-parts > .line-meter ~ .part")
     assert rates.count() == 3
     assert len(rates.evaluate_all(CUT, ".line-parts")) < 3
+    said = page.locator(".line-parts").all_inner_texts()
+    assert [words for words in said if " ," in words] == []
 
 
 @pytest.mark.parametrize("width", [360, 1000, 1280])
@@ -145,3 +165,55 @@ def test_rows_with_verbs_say_where_on_a_tablet(page: Page) -> None:
         assert all(host.is_visible() for host in hosts.all())
         assert waiting.locator(".job-path").first.is_visible() == (width == 1000)
         assert waiting.locator(".btn").evaluate_all(CUT, "td") == []
+
+
+@pytest.mark.parametrize("width", [1000, 1280])
+def test_the_audit_log_says_from_where_and_about_what(page: Page, width: int) -> None:
+    seen(page, "/audit/", width)
+    cells = page.locator(".audit td")
+    assert cells.get_by_text("192.168.117.123").count() == 8
+    parts = page.locator(".audit td, .audit .name-line > bdi, .audit .name-line > a")
+    assert parts.evaluate_all(CUT, "td") == []
+    assert page.locator(".audit .state").evaluate_all(CUT, "td") == []
+    assert page.locator("#outcome").evaluate(LACKS) <= 0
+    signed_in = page.locator(".audit tr", has_text="sign in").first.bounding_box()
+    assert width < 1280 or (signed_in and signed_in["height"] < 32)
+
+
+@pytest.mark.parametrize("width", [1000, 1280])
+def test_a_host_tells_the_state_of_each_copy(page: Page, width: int) -> None:
+    seen(page, "/hosts/", width)
+    page.get_by_role("link", name="alder", exact=True).first.click()
+    states = page.locator(".domains .disk-job .state")
+    assert states.count() > 5
+    assert states.evaluate_all(CUT, "td") == []
+
+
+@pytest.mark.parametrize(
+    "address", ["/jobs/", "/leftovers/", "/domains/", "/storage/", "/hosts/", "/audit/"]
+)
+def test_a_phone_shows_what_can_be_searched_and_pushed(
+    page: Page, address: str
+) -> None:
+    seen(page, address, PHONE)
+    assert page.locator(".filter-text").evaluate_all(HINTS_CUT) == []
+    for chips in page.locator(".chips-nav .chips").all():
+        expect(chips).to_have_css("mask-image", re.compile("^linear-gradient"))
+
+
+def test_a_phone_says_what_is_not_known_of_a_leftover(page: Page) -> None:
+    seen(page, "/leftovers/", PHONE)
+    cell = page.locator(".leftovers td.whole.name")
+    assert re.match("(Used by|Benutzt von): ", cell.inner_text())
+
+
+def test_more_filters_unfold_below_their_button(page: Page) -> None:
+    for width in (PHONE, *WIDTHS):
+        seen(page, "/jobs/", width)
+        button = page.locator(".more-filters > summary")
+        field = page.locator("#id_asked_after")
+        assert field.is_hidden()
+        before = button.bounding_box()
+        button.click()
+        assert field.is_visible()
+        assert button.bounding_box() == before

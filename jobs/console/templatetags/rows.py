@@ -168,8 +168,7 @@ def _mirrored(shown: ShownJob) -> SafeString:
     if shown.progress is None or not shown.mirrored_text:
         return NOTHING
     return format_html(
-        '<span class="muted small part">, <span class="text-nowrap">{}</span> '
-        "{}</span>",
+        '<span class="muted small part">, <span class="text-nowrap">{}</span>{}</span>',
         told(_("%(size)s mirrored"), size=shown.mirrored_text),
         age(shown.progress.at),
     )
