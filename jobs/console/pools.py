@@ -71,7 +71,7 @@ class ShownPool:
     @property
     def stale(self) -> bool:
         """Whether nobody can tell how it is now: it was so when the host was seen."""
-        return bool(self.pool.host.error) or not self.pool.host.enabled
+        return self.pool.host.stale
 
     # --- The same storage elsewhere -------------------------------------------------
 

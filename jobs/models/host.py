@@ -11,7 +11,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from jobs.hypervisor import Address, AddressError, AddressPolicy, validate
+from jobs.hypervisor import (
+    Address,
+    AddressError,
+    AddressPolicy,
+    HostUnreachable,
+    validate,
+)
 from jobs.said import localized, say
 
 name_validator = RegexValidator(
@@ -145,6 +151,17 @@ class Host(models.Model):
         if self.last_seen_at is None and self.error_at is None:
             return None
         return not self.error
+
+    @property
+    def stale(self) -> bool:
+        """Whether nobody can tell how it is now: what is known is of when it was last
+        seen."""
+        return bool(self.error) or not self.enabled
+
+    @property
+    def trouble(self) -> str:
+        """The error, for where it is said already that the host does not answer."""
+        return self.error.removeprefix(HostUnreachable.cause).strip()
 
     @property
     def silent_for(self) -> float | None:

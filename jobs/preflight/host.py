@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.hypervisor import Evidence, host_support
+from jobs.models import Host
 from jobs.preflight.case import Case
 from jobs.preflight.finding import Finding, notice, passed, stop, warn
 from jobs.said import joined, say
@@ -18,10 +19,16 @@ def host_answers(case: Case) -> Finding:
         )
     if host.error and case.evidence is None:
         return stop(
-            say("%(host)s does not answer: %(error)s", host=host, error=host.error),
+            _silent(host),
             host.error_remedy or say("Test the connection to the host."),
         )
     return passed(say("%(host)s answers.", host=host))
+
+
+def _silent(host: Host) -> str:
+    if host.trouble == host.error:
+        return say("%(host)s does not answer: %(error)s", host=host, error=host.error)
+    return joined(say("%(host)s does not answer.", host=host), host.trouble)
 
 
 def host_is_new_enough(case: Case) -> Finding | None:

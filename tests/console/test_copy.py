@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -388,9 +389,24 @@ class TestPreview:
         assert "<strong>1 GiB</strong> free" in text
 
     def test_says_that_the_host_is_silent(self, olga: User, disk: Disk) -> None:
-        Host.objects.update(error="The host does not answer.")
         text = preview(signed_in(olga), disk)
-        assert "alder does not answer: The host does not answer." in text
+        assert "alder was not asked yet" in text or "asking alder" in text
+        seen = timezone.now() - timedelta(minutes=2)
+        Host.objects.update(
+            error="The host does not answer. (no route)", last_seen_at=seen
+        )
+        text = preview(signed_in(olga), disk)
+        assert "alder does not answer. (no route)" in text
+        assert "The host does not answer" not in text
+        assert "asked yet" not in text
+        assert "asking" not in text
+        assert "2 min ago" in text
+
+    def test_a_state_that_is_old_looks_old(self, olga: User, disk: Disk) -> None:
+        client = signed_in(olga)
+        assert "state-green stale" not in text_of(client.get(address_of(disk)))
+        Host.objects.update(error="The host does not answer.")
+        assert "state-green stale" in text_of(client.get(address_of(disk)))
 
     def test_promises_nothing_while_something_is_wrong(
         self, olga: User, disk: Disk

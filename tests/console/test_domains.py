@@ -169,6 +169,19 @@ class TestDomain:
         assert said in text
         assert reverse("disk-copy", args=[disk.pk]) not in text
 
+    def test_what_is_old_looks_old(
+        self, victor: User, disk: Disk, pool: StoragePool
+    ) -> None:
+        add_job(disk)
+        before = self.page(victor, disk.domain)
+        assert "stale" not in before
+        assert 'class="silent"' not in before
+        Host.objects.update(error="The host does not answer.")
+        after = self.page(victor, disk.domain)
+        assert "state-green stale" in after
+        assert '<dd class="stale"' in after
+        assert 'class="silent"' in after
+
     def test_viewer_is_told_why_not(self, victor: User, disk: Disk) -> None:
         text = self.page(victor, disk.domain)
         assert "Your role does not allow you to start a copy." in text

@@ -189,6 +189,29 @@ def test_a_host_shows_pools_domains_and_jobs(
     assert "/srv/old" in text
 
 
+def test_what_a_silent_host_showed_is_old(
+    victor: User, disk: Disk, pool: StoragePool, time_machine: Any
+) -> None:
+    address = reverse("host", args=[disk.domain.host_id])
+    running = add_job(disk)
+    ended = add_job(disk, State.PIVOTED, ended_at=timezone.now(), destination="/srv/o")
+    rows = {
+        job: f'<tr role="row" {{}}> <td role="cell" class="main tight">'
+        f'<a href="{reverse("job", args=[job.pk])}">'
+        for job in (running, ended)
+    }
+    before = text_of(signed_in(victor).get(address))
+    assert rows[running].format("") in before
+    assert '<div class="pool">' in before
+    time_machine.move_to(timezone.now() + timedelta(minutes=3))
+    Host.objects.update(error="The host does not answer.")
+    after = text_of(signed_in(victor).get(address))
+    assert rows[running].format('class="silent"') in after
+    assert rows[ended].format("") in after
+    assert '<div class="pool stale muted">' in after
+    assert after.split('<div class="pool stale muted">')[1].count("3 min ago") == 1
+
+
 def test_a_host_needs_no_more_queries_for_more_domains(
     victor: User, disk: Disk, host: Host
 ) -> None:

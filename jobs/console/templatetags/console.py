@@ -82,11 +82,12 @@ def _badge(look: Look, text: str) -> SafeString:
 
 
 @lru_cache(maxsize=500)
-def _drawn(look: Look, text: str, title: str = "") -> SafeString:
+def _drawn(look: Look, text: str, title: str = "", stale: bool = False) -> SafeString:
     return format_html(
-        '<span class="state state-{}{}"{}>{}{}</span>',
+        '<span class="state state-{}{}{}"{}>{}{}</span>',
         look.family,
         " state-outlined" if look.outlined else "",
+        " stale" if stale else "",
         format_html(' title="{}"', title) if title else "",
         icon(look.icon),
         text,
@@ -126,11 +127,15 @@ def family(value: str) -> str:
 
 
 @register.simple_tag
-def domain_state(value: str) -> SafeString:
-    """Show a domain's state as icon, colour and word; libvirt's own is its title."""
+def domain_state(value: str, *, stale: bool = False) -> SafeString:
+    """Show a domain's state as icon, colour and word; libvirt's own is its title.
+
+    `stale`: it was so when the host was last seen.
+    """
     words = localized(DOMAIN_WORDS.get(value, value))
     title = "" if words == value else say("libvirt: %(state)s", state=value)
-    return _drawn(DOMAIN_LOOKS.get(value, DOMAIN_OFF), words, localized(title))
+    look = DOMAIN_LOOKS.get(value, DOMAIN_OFF)
+    return _drawn(look, words, localized(title), stale)
 
 
 @register.simple_tag

@@ -47,7 +47,7 @@ def production(host: Host) -> SafeString:
 
 def _last_seen(host: Host) -> SafeString:
     """That what is shown of a host is old, and how old."""
-    if host.enabled and not host.error:
+    if not host.stale:
         return NOTHING
     message = (
         _("does not answer, last seen %(when)s")
@@ -69,7 +69,7 @@ def domain_row(domain: Domain, *, with_host: bool = False) -> SafeString:
     """Draw a domain of `fleet.domain_rows` as a row."""
     host: Any = domain.host
     rows: Any = domain
-    silent = domain.gone_at or host.error or not host.enabled
+    silent = domain.gone_at or host.stale
     return format_html(
         '<tr role="row" id="domain-row-{pk}"{silent}>'
         '<td role="cell" class="main name whole"><a href="{address}" title="{name}">'

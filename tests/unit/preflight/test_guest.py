@@ -56,7 +56,9 @@ def test_host_answers(disk: Disk) -> None:
     host = disk.domain.host
     assert host_answers(case(disk)).level == Level.PASS
     host.error = "No route to host"
-    assert "No route to host" in host_answers(case(disk)).cause
+    assert host_answers(case(disk)).cause == "alder does not answer: No route to host"
+    host.error = "The host does not answer. (No route to host)"
+    assert host_answers(case(disk)).cause == "alder does not answer. (No route to host)"
     assert host_answers(case(disk, seen=evidence())).level == Level.PASS, "it did now"
     host.enabled = False
     assert "disabled" in host_answers(case(disk, seen=evidence())).cause
