@@ -189,6 +189,26 @@ def test_a_host_shows_pools_domains_and_jobs(
     assert "/srv/old" in text
 
 
+def test_a_host_that_was_never_reached_says_so(olga: User, host: Host) -> None:
+    address = reverse("host", args=[host.pk])
+    error = "The host does not answer. (no route)"
+    Host.objects.update(
+        error=error, error_at=timezone.now(), last_seen_at=None, synced_at=None
+    )
+    asked = signed_in(olga).post(reverse("host-test", args=[host.pk]), follow=True)
+    assert "Connection test by olga: waiting" in text_of(asked)
+    assert "note-good" not in text_of(asked)
+    audit.record(SYSTEM, "test connection", host, Outcome.FAILED, detail=error)
+    text = text_of(signed_in(olga).get(address))
+    assert text.count("no route") == 1
+    assert "The host was never reached yet" in text
+    assert text.count("inventory was never read") == 2
+    assert "has told of no" not in text
+    assert "of 0 on" not in text
+    Host.objects.update(synced_at=timezone.now())
+    assert "has told of no domains" in text_of(signed_in(olga).get(address))
+
+
 def test_what_a_silent_host_showed_is_old(
     victor: User, disk: Disk, pool: StoragePool, time_machine: Any
 ) -> None:

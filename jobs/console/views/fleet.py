@@ -93,20 +93,16 @@ def host_sync(request: Request, pk: int) -> HttpResponse:
 def host_test(request: Request, pk: int) -> HttpResponse:
     """Ask a worker to try the connection; the host's page shows the answer."""
     host = get_object_or_404(Host.objects.select_related("site"), pk=pk)
-    return _ask(
-        request,
-        host,
-        actions.test_host,
-        _("Trying to reach %(host)s.") % {"host": host},
-    )
+    return _ask(request, host, actions.test_host)
 
 
 def _ask(
     request: Request,
     host: Host,
     action: Callable[[Host, Actor], None],
-    said: str,
+    said: str = "",
 ) -> HttpResponse:
+    """Ask, and say so with `said` where the host's page does not by itself."""
     try:
         action(host, from_request(request))
     except actions.Denied as error:
@@ -114,7 +110,8 @@ def _ask(
     except actions.ActionError as error:
         messages.error(request, localized(error.text))
     else:
-        messages.info(request, said)
+        if said:
+            messages.info(request, said)
     return redirect("host", host.pk)
 
 
