@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from jobs.models import Host
 from jobs.preflight import Finding
@@ -54,6 +55,22 @@ class HostForm(ModelFormOfHost):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         prepare(self)
+
+    def clean_name(self) -> str:
+        """Refuse the name of another host."""
+        name: str = self.cleaned_data["name"]
+        if Host.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
+            raise ValidationError(
+                _("There is a host called %(name)s already."), params={"name": name}
+            )
+        return name
+
+    def clean_port(self) -> int | None:
+        """Refuse what is no port here, beside whatever else is wrong."""
+        port: int | None = self.cleaned_data["port"]
+        if port is not None and not 1 <= port <= 65535:
+            raise ValidationError(_("The port must be a number from 1 to 65535."))
+        return port
 
     def clean(self) -> dict[str, Any]:
         """Empty the fields of other transports than the chosen one."""

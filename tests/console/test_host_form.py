@@ -87,7 +87,7 @@ class TestHostForm:
             ("port", "-1", "greater than or equal to 0"),
             ("user", "a b", "characters it cannot have"),
             ("name", "alder & co", "Use letters, digits"),
-            ("name", "alder", "already exists"),
+            ("name", "alder", "There is a host called alder already."),
             ("transport", "ext", "not one of the available choices"),
         ],
     )
@@ -99,6 +99,15 @@ class TestHostForm:
         assert said in str(response.context["form"].errors[field])
         assert said in text_of(response)
         assert Host.objects.count() == 1
+
+    def test_says_at_once_all_that_is_wrong(self, ada: User, host: Host) -> None:
+        wrong = {"name": "alder", "host_name": "bad host!", "port": "99999999"}
+        errors = self.post(ada, **wrong).context["form"].errors
+        assert set(errors) == set(wrong)
+        assert "from 1 to 65535" in str(errors["port"])
+
+    def test_a_port_that_is_not_used_is_not_complained_of(self, ada: User) -> None:
+        assert self.post(ada, transport="local", port="99999999").status_code == 302
 
     def test_keeps_what_was_typed(self, ada: User) -> None:
         text = text_of(self.post(ada, port="70000"))
