@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobs.console.job_xml import indented
 from jobs.console.storage import EXTENSIONS, pool_of
 from jobs.console.words import place
 from jobs.hypervisor import (
@@ -49,6 +50,11 @@ class Preview:
     pool: StoragePool | None
     volume: str
     hints: tuple[Hint, ...]
+
+    @property
+    def indented(self) -> str:
+        """Return the XML as people read it."""
+        return indented(self.xml)
 
 
 def preview_of(request: CopyRequest, pools: Iterable[StoragePool]) -> Preview:

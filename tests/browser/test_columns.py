@@ -217,3 +217,26 @@ def test_more_filters_unfold_below_their_button(page: Page) -> None:
         button.click()
         assert field.is_visible()
         assert button.bounding_box() == before
+
+
+def test_a_new_copy_folds_its_xml_and_shows_that_there_is_more(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 560})
+    page.goto("/copy/?q=orders-db")
+    page.locator("#choices a[href^='/disks/']").first.click()
+    xml = page.locator("pre.sent")
+    expect(xml).to_be_hidden()
+    page.locator(".sent-fold > summary").click()
+    expect(xml).to_be_visible()
+    assert xml.inner_text().startswith("<disk")
+    assert "\n  <source" in xml.inner_text()
+    preview = page.locator("#preview")
+    assert preview.evaluate("it => it.scrollHeight - it.clientHeight") > 0
+    edge = "it => getComputedStyle(it, '::after').position"
+    assert preview.evaluate(edge) == "sticky"
+    preview.evaluate("it => it.scrollTo(0, it.scrollHeight)")
+    last = preview.locator(".sent-with li").last.bounding_box()
+    box = preview.bounding_box()
+    assert last
+    assert box
+    fade = 1.75 * 16
+    assert last["y"] + last["height"] <= box["y"] + box["height"] - fade + 1
