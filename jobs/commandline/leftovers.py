@@ -56,6 +56,8 @@ def show(call: Call) -> Answer:
 def remove(call: Call) -> Answer:
     """Ask for a leftover to be removed, once it is proven that nothing uses it."""
     left = find.leftover(call.options.leftover)
+    if not call.options.reason.strip():
+        raise Failure("A removal needs a --reason.", status=Status.USAGE)
     consequence = actions.removal_consequence(left)
     actions.remove_leftover(left, call.actor, call.options.reason)
     if not call.options.wait:

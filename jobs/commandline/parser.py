@@ -98,9 +98,13 @@ def _leaf(acts: Subparsers, name: str, command: Command) -> CommandParser:
     return leaf
 
 
-def _add_reason(leaf: CommandParser) -> None:
+def _add_reason(leaf: CommandParser, *, required: bool = False) -> None:
     leaf.add_argument(
-        "--reason", default="", metavar="TEXT", help="kept in the audit log"
+        "--reason",
+        default="",
+        required=required,
+        metavar="TEXT",
+        help="kept in the audit log",
     )
 
 
@@ -257,7 +261,7 @@ def _add_leftover_commands(acts: Subparsers) -> None:
     listed.add_argument("--limit", type=values.count, default=100, metavar="N")
     _with_leftover(_leaf(acts, "show", leftovers.show))
     remove = _with_leftover(_leaf(acts, "remove", leftovers.remove))
-    _add_reason(remove)
+    _add_reason(remove, required=True)
     _add_wait(remove, "it is removed, or was refused (at most 240 s)")
     _add_reason(_with_leftover(_leaf(acts, "withdraw", leftovers.withdraw)))
 

@@ -123,14 +123,15 @@ def test_what_is_in_use_is_not_asked_for(
     assert leftover.removal_asked_at is None
 
 
-def test_a_removal_needs_no_reason(blockcopy: Run, leftover: Leftover) -> None:
-    """As on its page."""
-    done = blockcopy("leftover", "remove", leftover.pk)
+@pytest.mark.parametrize("words", [(), ("--reason", " ")])
+def test_a_removal_needs_a_reason(
+    blockcopy: Run, leftover: Leftover, words: tuple[str, ...]
+) -> None:
+    done = blockcopy("leftover", "remove", leftover.pk, *words)
 
-    assert (done.status, done.err) == (0, "")
-    leftover.refresh_from_db()
-    assert leftover.removal_asked_at is not None
-    assert AuditEntry.objects.get(action="remove leftover").reason == ""
+    assert done.status == 2
+    assert "--reason" in done.err
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.parametrize("who", ["olga", "victor", "otto"])
