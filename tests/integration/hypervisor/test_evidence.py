@@ -423,15 +423,15 @@ def test_a_pool_that_is_at_work_tells_its_last(
     examine: Asked, alder: PrivateHost
 ) -> None:
     """Making a LUKS header takes QEMU its time on purpose."""
-    path = alder.images / "late.qcow2"
     uuid = alder.define_secret("busy", "busy")
     volume = """<volume><name>busy</name><capacity>1048576</capacity>
       <target><format type='raw'/><encryption format='luks'>
       <secret type='passphrase' usage='busy'/></encryption></target></volume>"""
 
     busy = alder.images / "busy"
-    for _ in range(10):
-        path.unlink(missing_ok=True)
+    for attempt in range(10):
+        # One that the pool has not come to know in an attempt before.
+        path = alder.images / f"late-{attempt}.qcow2"
         with ThreadPoolExecutor(1) as beside:
             making = beside.submit(
                 alder.virsh, "vol-create", "images", "/dev/stdin", text=volume
