@@ -12,7 +12,7 @@ from jobs.audit import Outcome
 from jobs.leftovers import uses_of
 from jobs.models import Host, Leftover
 from jobs.names import alone
-from jobs.said import joined, listed, say
+from jobs.said import joined, listed, say, say_many
 from jobs.transition import tell
 from jobs.units import bytes_text
 
@@ -80,12 +80,14 @@ def _silent_hosts(leftover: Leftover) -> str:
     if not leftover.host.enabled:
         return say("%(host)s is disabled; enable it first.", host=leftover.host)
     names = Host.objects.filter(enabled=True).exclude(error="")
-    silent = ", ".join(names.values_list("name", flat=True))
+    silent = list(names.values_list("name", flat=True))
     if not silent:
         return ""
-    return say(
+    return say_many(
         "Whether anything uses it is not known: %(silent)s does not answer.",
-        silent=silent,
+        "Whether anything uses it is not known: %(silent)s do not answer.",
+        len(silent),
+        silent=", ".join(silent),
     )
 
 

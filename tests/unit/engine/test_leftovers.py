@@ -362,6 +362,9 @@ def test_with_a_silent_host_it_cannot_be_asked_for(
     Host.objects.filter(name="birch").update(error="Connection refused")
     with pytest.raises(actions.NotPossible, match="birch does not answer"):
         actions.remove_leftover(part, admin)
+    Host.objects.update(error="Connection refused")
+    with pytest.raises(actions.NotPossible, match="alder, birch do not answer"):
+        actions.remove_leftover(part, admin)
 
 
 def test_a_destination_of_an_active_job_cannot_be_asked_for(
