@@ -205,9 +205,9 @@ def _left(shown: ShownJob) -> SafeString:
 def _rate(shown: ShownJob) -> SafeString:
     if not shown.rate:
         return NOTHING
-    comma = ", " if shown.forecast.short else ""
+    apart, comma = ("", ", ") if shown.forecast.short else (" ", "")
     return format_html(
-        '<span class="muted small part">{}{}</span>', comma, rate(shown.rate)
+        '{}<span class="muted small part">{}{}</span>', apart, comma, rate(shown.rate)
     )
 
 
