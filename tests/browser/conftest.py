@@ -117,6 +117,13 @@ def sessions(chromium: Browser, stack: Stack) -> dict[str, StorageState]:
     return kept
 
 
+# What a failed test tells besides: why a job is as its page shows it.
+NEWEST_EVENTS = """
+from jobs.models import JobEvent
+for it in reversed(JobEvent.objects.order_by("-pk")[:20]):
+    print(f"{it.time:%T.%f} job {it.job_id}: {it.level}, {it.new_state}, {it.message}")
+"""
+
 MeetPerson = Callable[..., Person]
 _failed = pytest.StashKey[bool]()
 
@@ -127,6 +134,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack is not None:
+        told = stack.try_manage("shell", "-v0", "-c", NEWEST_EVENTS).stdout
+        report.sections.append(("The newest of the jobs' events", told))
     return report
 
 
