@@ -8,6 +8,7 @@ and with it the guest; so a mirror that is behind must be seen to move.
 
 from __future__ import annotations
 
+import posixpath
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import libvirt
 from jobs.hypervisor import domain_xml
 from jobs.hypervisor.errors import (
     DestinationUnsound,
+    HostBusy,
     HostUnreachable,
     HypervisorError,
     NoJob,
@@ -31,7 +33,9 @@ STANDING_SECONDS = 3.0
 STEP_SECONDS = 0.2
 # QEMU is asked between two looks at the path; so much may the figures differ besides.
 SLACK = 1024 * 1024
-# A file that seems to be another one is looked at again, some steps later.
+# A file that seems to be another one is looked at again, some steps later; its pool
+# reads it anew for that, since one that met it before QEMU had written its header takes
+# it for raw, and for as long as it is.
 LOOKS = 3
 
 
@@ -50,24 +54,30 @@ def check_destination(
     _require_movement(link, identity)
     if not identity.destination.startswith("/"):
         return  # nothing but QEMU sees a server's image
-    for left in reversed(range(LOOKS)):
-        trouble = _trouble(link, identity, transient_pools)
+    trouble = _trouble(link, identity, transient_pools)
+    for _ in range(LOOKS - 1):
         if trouble is None:
             return
-        if not left:
-            raise trouble
         time.sleep(STEP_SECONDS)
+        with Look(link, transient_pools) as look:
+            look.folder(posixpath.dirname(identity.destination))
+        trouble = _trouble(link, identity, transient_pools)
+    if trouble is not None:
+        raise trouble
 
 
 def _trouble(
     link: Link, identity: Identity, transient_pools: bool
 ) -> DestinationUnsound | None:
     """Why what lies at the path is not what QEMU writes to; None if nothing says so."""
-    before = _at_path(link, identity.destination, transient_pools)
-    if before is None:
-        return None  # nothing sees it
-    opened = _opened(link, identity)
-    after = _at_path(link, identity.destination, transient_pools)
+    try:
+        before = _at_path(link, identity.destination, transient_pools)
+        if before is None:
+            return None  # nothing sees it
+        opened = _opened(link, identity)
+        after = _at_path(link, identity.destination, transient_pools)
+    except DestinationUnsound as gone:
+        return gone
     if after is None or opened is None:
         return None
     low, high = sorted((before.occupied, after.occupied))
@@ -129,8 +139,8 @@ def _at_path(link: Link, path: str, transient_pools: bool) -> _Sizes | None:
         found = link.ask(
             DAEMON_SECONDS, lambda c: _volume(c, path), about=f"{path} vol"
         )
-    except HostUnreachable:
-        raise
+    except (HostUnreachable, HostBusy):
+        raise  # that says nothing of the file
     except HypervisorError as error:
         raise _gone(path, error.text) from error
     if found is not None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from jobs.hypervisor import (
     DestinationUnsound,
     Hypervisor,
     Identity,
+    NoAnswer,
     Server,
 )
+from jobs.hypervisor.deadline import leave_behind
 from lab.guest import MIB, Guest, GuestDisk
 from lab.host import PrivateHost
 from lab.nbd import NbdServer
@@ -88,6 +91,31 @@ def test_unsound(
     with pytest.raises(DestinationUnsound) as told:
         hypervisor.check_destination(identity, transient_pools=True)
     assert "cancel and copy again" in told.value.remedy
+
+
+def test_a_pool_that_met_the_file_before_it_had_a_header(
+    hypervisor: Hypervisor, guest: Guest
+) -> None:
+    """It takes the file for raw and for as long as it is, until it is read anew."""
+    path = guest.host.images / f"{guest.name}-early.qcow2"
+    path.touch()
+    guest.host.virsh("pool-refresh", "images")
+    early = mirrored(hypervisor, guest, Destination("file", str(path), "qcow2"))
+    told = guest.host.virsh("vol-dumpxml", path)
+    assert "<format type='raw'/>" in told
+    hypervisor.check_destination(early)
+    hypervisor.pivot(early)
+
+
+def test_an_unanswered_question_says_nothing_of_the_file(
+    hypervisor: Hypervisor, alder: PrivateHost, identity: Identity
+) -> None:
+    unanswered: Future[None] = Future()
+    leave_behind((alder.uri, f"{identity.destination} vol"), unanswered)
+    with pytest.raises(NoAnswer):
+        hypervisor.check_destination(identity)
+    unanswered.set_result(None)
+    hypervisor.check_destination(identity)
 
 
 def test_where_no_pool_sees_it(hypervisor: Hypervisor, identity: Identity) -> None:
