@@ -21,6 +21,7 @@ from jobs.hypervisor import (
     HypervisorError,
     Identity,
     NoJob,
+    PivotFailed,
 )
 from jobs.lifecycle import ON_HOST, State
 from jobs.models import CopyJob
@@ -115,6 +116,9 @@ def _carry_out(
         except HypervisorError as raised:
             error = raised
             log.warning("call failed", job=pk, state=job.state, error=raised.text)
+            if isinstance(error, PivotFailed):  # as the event says, if it is heard
+                unheard = CopyJob.objects.filter(pk=pk, state=state, last_event="")
+                unheard.update(last_event="failed")
     look_again(pk, error)
 
 

@@ -254,9 +254,19 @@ def _hiding_text(disk: Disk) -> str:
 
 
 def _orphan(leftover: Leftover) -> Iterator[str]:
-    """A guest that libvirt may have lost is in no definition where it runs."""
-    domain = leftover.job.domain
-    if leftover.kind == Leftover.Kind.UNCERTAIN and domain.unaccounted:
+    """A guest that libvirt may have lost is in no definition where it runs, and one
+    that it may be wrong about is in the wrong one, until it is started anew."""
+    if leftover.kind != Leftover.Kind.UNCERTAIN:
+        return
+    job, domain = leftover.job, leftover.job.domain
+    if domain.running and domain.libvirt_id == job.libvirt_id:
+        yield say(
+            "libvirt may be wrong about which file %(domain)s runs from since job "
+            "%(job)s, until the guest is started anew.",
+            domain=domain.name,
+            job=job.pk,
+        )
+    if domain.unaccounted:
         yield say(
             "libvirt may have lost %(domain)s while it runs, from either file. Make "
             "sure on the host that no QEMU process of it does, and start it.",

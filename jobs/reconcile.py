@@ -153,7 +153,8 @@ class Calls:
         for row in rows:
             for name in EVIDENCE:
                 setattr(self._jobs[row.pk], name, getattr(row, name))
-        failures.recall(j for j in self._jobs.values() if j.state == State.FINISHING)
+        ending = (State.FINISHING, State.PIVOTING)
+        failures.recall(job for job in self._jobs.values() if job.state in ending)
 
 
 def is_refusal(error: HypervisorError | None) -> bool:

@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from jobs import dispatch, live
 from jobs.hypervisor import DomainObservation, HypervisorError, Mirror
 from jobs.inventory import mirror_fields
-from jobs.lifecycle import ENDED
+from jobs.lifecycle import ENDED, State
 from jobs.models import CopyJob, Disk, Host
 
 EVERYWHERE = Q()
@@ -22,9 +22,10 @@ EVERYWHERE = Q()
 def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
     """Return the disks that show a block job which is none of ours, as last seen.
 
-    A mirror of ours that ended after its host was read still shows in the inventory.
-    Each has `active_job`, the number of the job of ours on the same disk, or None.
-    `among`: only these disks.
+    A mirror of ours that ended after its host was read still shows in the inventory,
+    and libvirt may show one of a job that is lost for as long as the guest runs. Each
+    has `active_job`, the number of the job of ours on the same disk, or None. `among`:
+    only these disks.
     """
     shown = Disk.objects.filter(among, gone_at=None).exclude(mirror="").order_by()
     ours = CopyJob.objects.active().filter(
@@ -40,14 +41,14 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
         domain_uuid=OuterRef("domain__uuid"),
         disk=OuterRef("target"),
     )
-    just_ended = same_disk.filter(
+    over = same_disk.filter(
+        Q(state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at"))
+        | Q(state=State.LOST, libvirt_id=OuterRef("domain__libvirt_id")),
         destination=OuterRef("mirror"),
-        state__in=ENDED,
-        ended_at__gte=OuterRef("domain__seen_at"),
     )
     return (
         Disk.objects.filter(pk__in=others, domain__gone_at=None)
-        .exclude(Exists(just_ended))
+        .exclude(Exists(over))
         .annotate(active_job=Subquery(same_disk.active().values("pk")[:1]))
         .select_related("domain__host")
         .order_by("domain__host__name", "domain__name", "target")

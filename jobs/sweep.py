@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from django.db import transaction
@@ -19,6 +21,7 @@ from django.utils import timezone
 from jobs import audit, dispatch, limits, live, samples, schedule
 from jobs.actor import SYSTEM
 from jobs.hypervisor import (
+    DiskObservation,
     DomainObservation,
     Hypervisor,
     HypervisorError,
@@ -27,7 +30,7 @@ from jobs.hypervisor import (
 from jobs.lifecycle import ON_HOST, State
 from jobs.models import CopyJob, Host
 from jobs.reconcile import Calls, Look, connect, note_answer, note_silence, settle
-from jobs.record import unsure_starts
+from jobs.record import in_doubt
 from jobs.resolve import Gone, Observation, Unreachable
 from jobs.said import joined, say
 from jobs.transition import Level, tell
@@ -93,34 +96,66 @@ def _ask_progress(host: Host, wanted: Mapping[str, list[str]]) -> Told:
 def _settle_all(
     hypervisor: Hypervisor, jobs: list[CopyJob], asked: Future[Told]
 ) -> None:
+    """Those of which QEMU has to be asked come last: it may let us wait."""
     calls = Calls(jobs)
     by_domain = _by_domain(jobs)
-    unsure = {
-        uuid: disks
-        for uuid, of_domain in by_domain.items()
-        if (disks := unsure_starts(of_domain, calls.running))
-    }
     began = timezone.now()
     seen = hypervisor.observe_many(list(by_domain))
-    told: Told = {}
-    if unsure:
-        wait([asked])  # at most one question waits for a guest
-        told = hypervisor.progress_many(unsure, PROGRESS_SECONDS)
     calls.look_again()
+    doubts = {
+        uuid: disks
+        for uuid, of_domain in by_domain.items()
+        if (disks := in_doubt(of_domain, calls.running, _disks(seen.get(uuid))))
+    }
+    sure = {uuid: by_domain[uuid] for uuid in by_domain if uuid not in doubts}
+    _settle(hypervisor, sure, _Seen(began, calls, seen))
+    if not doubts:
+        return
+    wait([asked])  # at most one question waits for a guest
+    told = hypervisor.progress_many(doubts, PROGRESS_SECONDS)
+    # After QEMU: libvirt shows each end of which QEMU has let it know.
+    seen = hypervisor.observe_many(list(doubts))
+    calls.look_again()
+    unsure = {uuid: by_domain[uuid] for uuid in doubts}
+    _settle(hypervisor, unsure, _Seen(began, calls, seen, told))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the host shows, and what QEMU was asked of it in between."""
+
+    began: datetime
+    calls: Calls
+    domains: Mapping[str, DomainObservation | HypervisorError]
+    told: Told = field(default_factory=dict)
+
+
+def _settle(
+    hypervisor: Hypervisor, by_domain: Mapping[str, list[CopyJob]], seen: _Seen
+) -> None:
     for uuid, of_domain in by_domain.items():
-        observation = _observation(seen.get(uuid))
+        observation = _observation(seen.domains.get(uuid))
         for job in of_domain:
-            quiet = _has_no_copy(told.get(uuid, {}), job.disk)
-            look = Look(observation, began, job.pk in calls.running, quiet=quiet)
+            look = Look(
+                observation,
+                seen.began,
+                job.pk in seen.calls.running,
+                quiet=_has_no_copy(seen.told.get(uuid, {}), job.disk),
+            )
             if settle(hypervisor, job, look):
                 dispatch.call(job)
             if isinstance(observation, DomainObservation):
                 _note_definition(job, observation)
 
 
+def _disks(
+    seen: DomainObservation | HypervisorError | None,
+) -> Mapping[str, DiskObservation]:
+    return seen.disks if isinstance(seen, DomainObservation) else {}
+
+
 def _has_no_copy(answer: Mapping[str, Progress | None], disk: str) -> bool:
-    """Whether QEMU said so. A start that took effect between the two questions has
-    one by now, though no mirror was seen."""
+    """Whether QEMU said so."""
     return disk in answer and answer[disk] is None
 
 

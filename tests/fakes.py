@@ -54,7 +54,8 @@ MIB = 1024 * 1024
 
 @dataclass
 class FakeCopy:
-    """A block job; `ready` as in Mirror. An empty `job` is libvirt's odd moment."""
+    """A block job; `ready` as in Mirror. An empty `job` is libvirt's odd moment; a job
+    that is `over` only libvirt still shows."""
 
     destination: str
     format: str = "qcow2"
@@ -63,6 +64,7 @@ class FakeCopy:
     end: int = 64 * MIB
     ready: str = ""
     job: str = "copy"
+    over: bool = False
 
 
 @dataclass
@@ -181,6 +183,11 @@ class FakeHypervisor(FakeStorage):
     def fail_copy(self, uuid: str, disk: str) -> None:
         """The destination dies: the job is gone, without a reason anywhere."""
         self.domains[uuid].disks[disk].copy = None
+
+    def lose_ending(self, uuid: str, disk: str, ready: str) -> None:
+        """The daemon is killed when QEMU has ended the copy, and never learns of it."""
+        copy = self._copy(uuid, disk)
+        copy.ready, copy.over = ready, True
 
     def put_copy(self, uuid: str, disk: str, copy: FakeCopy) -> None:
         """A block job that somebody else began."""
@@ -441,16 +448,16 @@ def _mirror(copy: FakeCopy | None) -> Mirror | None:
 
 
 def _observation(disk: FakeDisk, persistent: bool, asked: bool) -> DiskObservation:
-    copy = disk.copy
+    copy, told = disk.copy, None
+    if copy and asked and not copy.over:
+        told = Progress(copy.current, copy.end, copy.bandwidth)
     return DiskObservation(
         target=disk.target,
         source=disk.source,
         persistent_source=disk.persistent_source if persistent else None,
         mirror=_mirror(copy),
         format=disk.format,
-        progress=(
-            Progress(copy.current, copy.end, copy.bandwidth) if copy and asked else None
-        ),
+        progress=told,
         xml=f"<disk><source file='{disk.source}'/><target dev='{disk.target}'/></disk>",
     )
 

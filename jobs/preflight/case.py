@@ -113,6 +113,12 @@ class Case:
         """What the host said of the domain; None if it has none, or was not asked."""
         return self.evidence.domain if self.evidence else None
 
+    @property
+    def run(self) -> int | None:
+        """The domain's numeric id, which is another one in each run; None if off."""
+        seen = self.domain
+        return seen.domain_id if seen else self.row.domain.libvirt_id
+
     @cached_property
     def disk(self) -> DiskFacts | None:
         """The disk, without its chain if only the inventory tells; None if there is

@@ -84,6 +84,27 @@ def disk_can_be_copied(case: Case) -> Finding:
     )
 
 
+def libvirt_knows_the_source(case: Case) -> Finding | None:
+    """After a pivot of which nobody heard how it ended libvirt may show the wrong file;
+    a copy made of that would be old, and a pivot to it would lose what was written."""
+    job = case.known.doubt(case)
+    if job is None:
+        return None
+    return stop(
+        say(
+            "libvirt may be wrong about which file %(guest)s runs from since the pivot "
+            "of job %(job)s.",
+            guest=case.guest,
+            job=job.pk,
+        ),
+        say(
+            "Find out on the host which file its QEMU has open, as job %(job)s says; "
+            "once the guest was started anew, copy again.",
+            job=job.pk,
+        ),
+    )
+
+
 def disk_is_written_to(case: Case) -> Finding | None:
     """libvirt copies a read-only disk; the guest still can't write to it afterwards."""
     if case.disk is None or not case.disk.read_only:

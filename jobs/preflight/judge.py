@@ -30,6 +30,7 @@ OF_THE_DISK: tuple[Rule, ...] = (
 KNOWN: tuple[Rule, ...] = (
     *OF_THE_DISK,
     guest.disk_has_no_job,
+    guest.libvirt_knows_the_source,
     guest.disk_is_written_to,
     guest.lun_stays_lun,
     guest.shareable_stays_shareable,

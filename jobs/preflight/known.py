@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
+from jobs.lifecycle import State
 from jobs.models import CopyJob, Disk, Leftover
 from jobs.models.domain import using
 
@@ -46,6 +47,15 @@ class Known:
                 return row
         return None
 
+    def doubt(self, case: Case) -> CopyJob | None:
+        """Return the job since which libvirt may be wrong about where the disk's data
+        is, in the guest's present run; None for none."""
+        own = (case.host.pk, case.row.domain.uuid, case.target)
+        for job in self._doubtful:
+            if (job.host_id, job.domain_uuid, job.disk) == own:
+                return job if job.libvirt_id == case.run else None
+        return None
+
     def jobs(self, case: Case) -> list[CopyJob]:
         """Return the active jobs of the case's disk, the newest first."""
         own = (case.host.pk, case.row.domain.uuid, case.target)
@@ -74,6 +84,19 @@ class Known:
         hosts = {case.host.pk for case in self.cases}
         rows = Leftover.objects.there().filter(host__in=hosts)
         return list(rows.filter(location__in=self._locations))
+
+    @cached_property
+    def _doubtful(self) -> list[CopyJob]:
+        """The newest first."""
+        uncertain = Leftover.objects.there().filter(kind=Leftover.Kind.UNCERTAIN)
+        jobs = CopyJob.objects.filter(
+            state=State.LOST,
+            host__in={case.host.pk for case in self.cases},
+            domain_uuid__in={case.row.domain.uuid for case in self.cases},
+            disk__in={case.target for case in self.cases},
+            pk__in=uncertain.values("job"),
+        )
+        return list(jobs.only("host", "domain_uuid", "disk", "libvirt_id"))
 
     @cached_property
     def _jobs(self) -> list[CopyJob]:

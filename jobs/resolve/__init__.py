@@ -109,13 +109,13 @@ def _settle(record: Record, observation: DomainObservation | Gone) -> Decision:
 def _running(
     record: Record, domain: DomainObservation, disk: DiskObservation
 ) -> Decision:
-    mirror = disk.mirror
+    mirror, shutting_down = disk.mirror, domain.state == "shutdown"
     if mirror is not None and not _moved_on(record, disk, mirror):
-        return with_mirror(record, mirror)
+        return with_mirror(record, mirror, shutting_down=shutting_down)
     if disk.source == record.destination:
         return on_destination(record, domain.persistent, disk)
     if disk.source == record.source:
-        return on_source(record, shutting_down=domain.state == "shutdown")
+        return on_source(record, shutting_down=shutting_down)
     return failed(
         say(
             "The disk is now %(source)s, neither the source nor the "

@@ -20,9 +20,10 @@ class Record:
     says that the host accepted the start or was seen copying. `start_age` is the
     seconds since the start was about to be called, `intent_age` since an ending was
     last asked for, `frozen_age` since the guest's file systems were about to be frozen
-    (they may be still); None if never. `quiet` says that the look found no call to the
-    domain under way on the host. `by_limit` says that nobody but a limit cancels, and
-    `refusals` how often in a row the host refused the policy.
+    (they may be still); None if never. `quiet` says that QEMU, asked just before the
+    look, knew of no copy of the disk; no call to the domain was under way then.
+    `by_limit` says that nobody but a limit cancels, and `refusals` how often in a row
+    the host refused the policy.
     `end_accepted` and `last_event` are the evidence of how a mirror ended.
     """
 

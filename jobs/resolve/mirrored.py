@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.hypervisor import Mirror
 from jobs.lifecycle import State, WhenReady
 from jobs.resolve.decision import NOTHING, Act, Decision, Record, failed
+from jobs.resolve.unmirrored import on_source, unheard_pivot
 from jobs.said import say
 
 # An intent to pivot that nobody could carry out for so long is asked for again rather
@@ -15,7 +16,7 @@ PIVOT_INTENT_SECONDS = 600.0
 POLICY_RETRY_SECONDS = (30.0, 60.0, 120.0, 300.0, 600.0)
 
 
-def with_mirror(record: Record, mirror: Mirror) -> Decision:
+def with_mirror(record: Record, mirror: Mirror, *, shutting_down: bool) -> Decision:
     """Return what follows from a mirror on the disk, ours or another."""
     if not mirror.destination:
         # libvirt shows an empty mirror for a few milliseconds while a job concludes.
@@ -30,8 +31,23 @@ def with_mirror(record: Record, mirror: Mirror) -> Decision:
             ),
         )
     if mirror.ready in ("pivot", "abort"):
-        return NOTHING  # just being ended; the next look shows how
+        return _being_ended(record, mirror, shutting_down=shutting_down)
     return _ours(record, ready=mirror.is_ready)
+
+
+def _being_ended(record: Record, mirror: Mirror, *, shutting_down: bool) -> Decision:
+    """Return nothing, as a rule: the next look shows how.
+
+    A daemon that is killed when it knows of the end, but has not written it down, shows
+    the ending for ever.
+    """
+    if shutting_down or record.call_running or not record.quiet:
+        return NOTHING
+    if mirror.ready == "abort":
+        return on_source(record, shutting_down=False)
+    return unheard_pivot(
+        say("libvirt shows a pivot under way, but QEMU has no such copy any more.")
+    )
 
 
 def _ours(record: Record, *, ready: bool) -> Decision:

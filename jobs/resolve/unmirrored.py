@@ -83,7 +83,7 @@ def on_source(record: Record, *, shutting_down: bool) -> Decision:
     if record.state == State.STARTING:
         return _ended_at_once() if record.begun else _never_began()
     if record.state == State.PIVOTING:
-        return failed(say("The pivot failed; the guest runs on its source."))
+        return _not_pivoted(record)
     # A stranger's cancel and a failed destination look alike from here.
     return Decision(
         State.FAILED,
@@ -127,6 +127,45 @@ def _never_began() -> Decision:
             "Should the disk show a copy to this destination later, end "
             "that one with virsh blockjob. Then start a new copy."
         ),
+    )
+
+
+def _not_pivoted(record: Record) -> Decision:
+    """A pivot failed if its mirror was heard to fail or to be cancelled.
+
+    A daemon that is killed just when it has told QEMU to pivot takes the mirror for
+    cancelled when it is back, and shows the source, while the guest runs from the
+    destination (libvirt 9.0: what it had on its storage still said "ready").
+    """
+    if record.last_event in ("failed", "canceled"):
+        return failed(say("The pivot failed; the guest runs on its source."))
+    if record.intent_age is not None and record.intent_age < EVIDENCE_SECONDS:
+        return NOTHING
+    return unheard_pivot(
+        say(
+            "libvirt shows the source and no mirror, but nothing was heard of how the "
+            "pivot ended."
+        )
+    )
+
+
+def unheard_pivot(shown: str) -> Decision:
+    """Return what follows where libvirt may be wrong about the side the guest is on."""
+    return lost(
+        joined(
+            shown,
+            say(
+                "Its daemon may have been killed in the pivot, and the guest may run "
+                "from the destination without libvirt knowing."
+            ),
+        ),
+        say(
+            "Do not shut the guest down and touch neither file before it is known "
+            "which of them its QEMU has open on the host (ls -l /proc/PID/fd). If it "
+            "is the destination: name that in the definition (virsh edit), then shut "
+            "the guest down from inside and start it."
+        ),
+        Side.UNKNOWN,
     )
 
 

@@ -1,4 +1,4 @@
-"""A daemon killed in the few milliseconds of a pivot in which it loses the guest."""
+"""A daemon killed in a pivot: it loses the guest, or is wrong about where it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.guest import MIB
+from lab.guest import MIB, Guest
 from lab.host import PrivateHost
 from tests.faults.kit import make_guest, wait_until
 from tests.faults.operator import REFUSED, Answered
@@ -73,26 +73,59 @@ def test_killed_in_a_pivot(yard: Yard) -> None:
         lambda: set(console.states(*jobs.values())) <= {"pivoted", "lost"},
         lambda: console.story(*jobs.values()),
     )
-    # What libvirt lost is told so, and all the others pivoted.
+    # What libvirt is wrong about is told so, and all the others pivoted.
     states = dict(zip(jobs, console.states(*jobs.values()), strict=True))
-    off = {name: "lost" for name in GUESTS if guests[name].state == "shut off"}
-    assert states == {**dict.fromkeys(GUESTS, "pivoted"), **off}
-    print(f"killed in a pivot: {in_time}, of {len(jobs)} guests {len(off)} lost")
+    sides = {name: side(guest) for name, guest in guests.items()}
+    right = [name for name in GUESTS if sides[name] == "destination"]
+    wrong = [name for name in GUESTS if name not in right]
+    told = {**dict.fromkeys(right, "pivoted"), **dict.fromkeys(wrong, "lost")}
+    assert states == told, sides
+    print(f"killed in a pivot: {in_time}, of {len(jobs)} guests {sides}")
+    assert {name: writes_to(guests[name]) for name in right} == {
+        name: [f"{name}.copy"] for name in right
+    }
     for guest in guests.values():
         guest.log.wait_for_writes()  # the lost ones, too: they run
-    for name in off:
-        _is_left_alone(yard, jobs[name])
+    for name in wrong:
+        _is_left_alone(yard, jobs[name], WORDS[sides[name]])
         with pytest.raises(Answered):
             olga.copy(guests[name], host.images / f"{name}.again")
-        assert guests[name].state == "shut off", "nothing of ours has started it"
+        assert side(guests[name]) == sides[name], "nothing of ours has touched it"
     promises = yard.promises(host, *jobs.values())
-    promises.undisturbed, promises.retries = not off, len(jobs)
+    promises.undisturbed, promises.retries = not wrong, len(jobs)
     yard.must_keep(promises)
 
 
-def _is_left_alone(yard: Yard, job: int) -> None:
-    assert "Do not start the guest" in yard.told(job, "remedy")
-    assert "may have lost a guest" in yard.told(job, "failure")
+# What a job says, by what libvirt shows of its guest.
+WORDS = {
+    "off": ("may have lost a guest", "Do not start the guest"),
+    "pivot": ("shows a pivot under way", "Do not shut the guest down"),
+    "source": ("nothing was heard of how", "Do not shut the guest down"),
+}
+
+
+def side(guest: Guest) -> str:
+    """What libvirt shows: "destination", or "off", "pivot" and "source", where it may
+    be wrong after a pivot."""
+    if guest.state == "shut off":
+        return "off"
+    if "<mirror " in guest.host.virsh("dumpxml", guest.name):
+        return "pivot"
+    return "destination" if guest.source().endswith(".copy") else "source"
+
+
+def writes_to(guest: Guest) -> list[str]:
+    """The names of the files that QEMU writes to, whatever libvirt says."""
+    files = list(guest.host.images.glob(f"{guest.name}.*"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    guest.log.wait_for_writes(3)
+    return [path.name for path in files if path.stat().st_mtime_ns != before[path]]
+
+
+def _is_left_alone(yard: Yard, job: int, words: tuple[str, str]) -> None:
+    failure, remedy = words
+    assert failure in yard.told(job, "failure")
+    assert remedy in yard.told(job, "remedy")
     for verb in ("pivot", "finish", "cancel"):
         assert yard.console.olga.try_act(job, verb)[0] == REFUSED
     kinds = yard.ask(f"select kind from jobs_leftover where job_id = {job}")

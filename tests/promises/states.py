@@ -78,14 +78,27 @@ def _leftovers(database: Database, job: Job, shown: Shown) -> Iterator[Broken]:
 def _mirrors(
     database: Database, seen: Seen, foreign: Collection[str]
 ) -> Iterator[Broken]:
-    """Every copy on a host is an active job's, or known to be somebody else's."""
-    active = [job for job in database.jobs.values() if job.state not in ENDED]
-    ours = {(*place_of(job), job.destination) for job in active}
+    """Every copy on a host is an active job's, or known to be somebody else's.
+
+    One of a job that is lost libvirt may show until its guest is started anew.
+    """
+    jobs = database.jobs.values()
+    active = {(*place_of(job), job.destination) for job in jobs if _is_active(job)}
+    lost = {
+        (*place_of(job), job.destination, job.libvirt_id)
+        for job in jobs
+        if job.state == "lost"
+    }
     for place, shown in seen.items():
-        theirs = shown.mirror in foreign
-        if shown.mirror and not theirs and (*place, shown.mirror) not in ours:
+        mirror = (*place, shown.mirror)
+        ours = mirror in active or (*mirror, shown.domain_id) in lost
+        if shown.mirror and not ours and shown.mirror not in foreign:
             sentence = f"{shown.domain} on {place[0]} is copied to {shown.mirror}"
             yield Broken(Kind.MIRROR, _whose(database, shown.mirror), sentence)
+
+
+def _is_active(job: Job) -> bool:
+    return job.state not in ENDED
 
 
 def _whose(database: Database, destination: str) -> int | None:

@@ -23,6 +23,7 @@ from jobs.resolve import (
     Gone,
     Observation,
     Record,
+    Side,
     Unreachable,
     resolve,
 )
@@ -139,7 +140,9 @@ S = State
             (S.FAILED, None),
             id="persistent definition names a third file",
         ),
-        pytest.param(S.PIVOTING, seen(), (S.FAILED, None), id="pivot failed"),
+        pytest.param(
+            S.PIVOTING, seen(), (None, None), id="how a pivot ended is awaited"
+        ),
         pytest.param(
             S.PIVOTING,
             seen(source=NEW, persistent=NEW, libvirt_id=None),
@@ -325,6 +328,49 @@ def test_evidence_may_come_a_moment_later() -> None:
     assert resolve(young, seen()) == NOTHING
     old = replace(young, intent_age=EVIDENCE_SECONDS)
     assert resolve(old, seen()).state == S.FAILED
+
+
+@pytest.mark.parametrize("event", ["failed", "canceled"])
+def test_a_pivot_failed_where_that_was_heard(event: str) -> None:
+    decision = resolve(record(S.PIVOTING, last_event=event), seen())
+    assert outcome(decision) == (S.FAILED, None)
+    assert decision.side == Side.SOURCE
+
+
+def test_a_source_that_libvirt_shows_after_an_unheard_pivot_is_not_believed() -> None:
+    """Killed in the pivot, its daemon takes the mirror for cancelled."""
+    decision = resolve(record(S.PIVOTING, intent_age=EVIDENCE_SECONDS), seen())
+    assert outcome(decision) == (S.LOST, None)
+    assert decision.side == Side.UNKNOWN
+    assert "touch neither file" in decision.remedy
+
+
+in_each_ending = pytest.mark.parametrize(
+    "state", [S.PIVOTING, S.FINISHING, S.CANCELLING]
+)
+ABORTING = replace(READY, ready="abort")
+
+
+@in_each_ending
+@pytest.mark.parametrize("mirror", [ENDING, ABORTING])
+def test_an_ending_is_waited_for(state: State, mirror: Mirror) -> None:
+    ours, asked = record(state), record(state, quiet=True)
+    assert resolve(ours, seen(mirror)) == NOTHING
+    assert resolve(replace(asked, call_running=True), seen(mirror)) == NOTHING
+    assert resolve(asked, seen(mirror, running="shutdown")) == NOTHING
+
+
+@in_each_ending
+def test_a_pivot_of_which_qemu_knows_nothing_may_have_taken_place(state: State) -> None:
+    decision = resolve(record(state, quiet=True), seen(ENDING))
+    assert outcome(decision) == (S.LOST, None)
+    assert decision.side == Side.UNKNOWN
+
+
+def test_an_abort_of_which_qemu_knows_nothing_took_place() -> None:
+    for state, end in ((S.FINISHING, S.COPIED), (S.CANCELLING, S.CANCELLED)):
+        ours = record(state, quiet=True, end_accepted=True)
+        assert outcome(resolve(ours, seen(ABORTING))) == (end, None)
 
 
 def test_a_stranger_is_named() -> None:

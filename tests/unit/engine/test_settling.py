@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from jobs import actions, calls, live, reconcile, starting, tasks
@@ -17,13 +18,16 @@ from jobs.hypervisor import (
     DestinationExists,
     IdentityMismatch,
     NoAnswer,
+    PivotFailed,
     Refused,
     Started,
 )
+from jobs.leftovers import proof
 from jobs.lifecycle import State, WhenReady
-from jobs.models import AuditEntry, CopyJob, Disk, Host
-from jobs.preflight import CopyRequest
-from jobs.resolve import POLICY_RETRY_SECONDS
+from jobs.models import AuditEntry, CopyJob, Disk, Host, Leftover
+from jobs.preflight import CopyRequest, problems
+from jobs.resolve import EVIDENCE_SECONDS, POLICY_RETRY_SECONDS
+from jobs.strangers import foreign_copies
 from tests.fakes import FakeCopy, FakeHypervisor
 from tests.unit.engine.conftest import (
     NEW,
@@ -35,6 +39,8 @@ from tests.unit.engine.conftest import (
 from tests.workers import Workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+OTHER = "/images/other.qcow2"
 
 # --- What is refused before anything is asked of the host ----------------------------
 
@@ -114,6 +120,102 @@ def test_a_guest_that_stopped_in_a_pivot_may_be_on_either_side(
     assert "is not known" in pivoting.failure
     assert "no QEMU process" in pivoting.remedy
     assert "which of them the guest used last is not known" in pivoting.left_behind
+
+
+def test_libvirt_is_not_believed_after_a_pivot_that_nobody_heard_of(
+    pivoting: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    operator: Actor,
+) -> None:
+    """Killed in the pivot, its daemon shows the source while the guest runs from the
+    destination; a copy of that source would be an old one."""
+    alder.fail_copy(web, "vda")
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTING
+    _wait_for_evidence()
+    workers.sweep()
+    assert settled(pivoting).state == State.LOST
+    assert "may run from the destination" in pivoting.failure
+    left = pivoting.leftovers.values_list("kind", flat=True)
+    assert list(left) == [Leftover.Kind.UNCERTAIN] * 2
+
+    tasks.sync_host(pivoting.host_id)
+    assert _why_no_copy() == ["libvirt_knows_the_source"]
+    pivoting.leftovers.update(removal_asked_at=timezone.now())
+    assert all("since job" in " ".join(proof(row)) for row in Leftover.objects.all())
+
+    alder.restart(web)
+    tasks.sync_host(pivoting.host_id)
+    assert _why_no_copy() == []
+    told = [" ".join(proof(row)) for row in Leftover.objects.all()]
+    assert not any("since job" in words for words in told)
+
+
+def test_an_ending_that_never_ends_is_lost(
+    pivoting: CopyJob, alder: FakeHypervisor, web: str, workers: Workers
+) -> None:
+    """Killed when QEMU had pivoted, its daemon shows the pivot for ever after."""
+    alder.lose_ending(web, "vda", "pivot")
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTING
+    _wait_for_evidence()
+    alder.stuck.add(web)
+    workers.sweep()
+    assert settled(pivoting).state == State.PIVOTING, "QEMU has not said so"
+    alder.stuck.clear()
+    workers.sweep()
+    assert settled(pivoting).state == State.LOST
+    assert "shows a pivot under way" in pivoting.failure
+    assert "may run from the destination" in pivoting.failure
+
+    tasks.sync_host(pivoting.host_id)
+    assert not foreign_copies().exists(), "it is ours, and no copy any more"
+    assert _why_no_copy() == ["disk_has_no_job", "libvirt_knows_the_source"]
+
+
+def test_a_cancel_that_never_ends_has_ended(
+    mirroring: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    operator: Actor,
+) -> None:
+    actions.perform(actions.CANCEL, mirroring, operator)
+    workers.inbox.clear()  # it was carried out, and the worker died
+    alder.lose_ending(web, "vda", "abort")
+    workers.sweep()
+    assert settled(mirroring).state == State.CANCELLING
+    _wait_for_evidence()
+    workers.sweep()
+    assert settled(mirroring).state == State.CANCELLED
+
+
+def _why_no_copy() -> list[str]:
+    request = CopyRequest(Disk.objects.get(), Destination("file", OTHER, "qcow2"))
+    return [found.rule for found in problems(request)]
+
+
+def _wait_for_evidence() -> None:
+    gap = timedelta(seconds=EVIDENCE_SECONDS)
+    CopyJob.objects.update(ending_at=F("ending_at") - gap)
+
+
+def test_a_failed_pivot_is_known_before_anybody_looks(
+    pivoting: CopyJob,
+    alder: FakeHypervisor,
+    web: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alder.refuse("pivot", PivotFailed("failed while pivoting", code=9))
+    monkeypatch.setattr(calls, "look_again", lambda *_: alder.fail_copy(web, "vda"))
+    calls.pivot(pivoting.pk)
+    _wait_for_evidence()
+    workers.sweep()
+    assert settled(pivoting).state == State.FAILED
+    assert "runs on its source" in pivoting.failure
 
 
 def test_a_destination_that_the_definition_names_is_no_leftover(
