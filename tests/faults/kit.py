@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 import psycopg
 import pytest
+from redis import Redis
 
 from lab.calls import calls_of, recording
 from lab.guest import MIB, Format, Guest, GuestDisk, define_and_start
@@ -130,6 +131,11 @@ class Console:
             and call.at >= since
             and call.verb != "speed"
         ]
+
+    def calls_under_way(self, *jobs: int) -> bool:
+        """Whether the worker is in the calls of all these jobs' verbs."""
+        with Redis.from_url(self.stack.environment["REDIS_URL"]) as store:
+            return all(store.exists(f"blockcopy:lock:call:{job}") for job in jobs)
 
     def knows(self, *guests: Guest) -> None:
         """Have the hosts' inventories read, and wait until these guests are in it."""

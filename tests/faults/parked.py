@@ -153,14 +153,17 @@ class Parking:
 
     def bring_to_ends(self) -> None:
         """Pivot what is ready, cancel the rest, and wait until all have ended."""
+        self._end(self._active())
+        self.ends.close()
+
+    def _end(self, jobs: dict[int, str]) -> None:
         wanted = {}
-        for job, state in self._active().items():
+        for job, state in jobs.items():
             may_pivot = state == "mirroring" and job not in self._servers
             verb = "pivot" if may_pivot else "cancel"
             self.console.olga.act(job, verb)
             wanted[job] = ENDED[verb]
         self.console.wait_for(wanted)
-        self.ends.close()
 
     # --- Who takes which role ---------------------------------------------------------
 
@@ -172,14 +175,17 @@ class Parking:
         return [job for job, state in self._active().items() if state == wanted]
 
     def _under_way(self) -> dict[str, int]:
-        """Jobs that copy or mirror, as each role wants it; new ones where they lack."""
+        """Jobs that copy or mirror, as each role wants it; new ones where they lack,
+        and none besides: a row needs all guests."""
         active = self._active()
         copying, ready = self._active_in("copying"), self._active_in("mirroring")
         # The copy to a server ends here: nothing is to be left running there.
         ready.sort(key=lambda job: job not in self._servers)
         wanted_first = ("cancelling", "pivoting", "finishing", "mirroring")
         roles = dict(zip(wanted_first, ready, strict=False))
-        free = iter(self._free_guests(active))
+        kept = {*roles.values(), *copying[:1]}
+        self._end({job: state for job, state in active.items() if job not in kept})
+        free = iter(self._free_guests(kept))
         missing = [s for s in (*ENDINGS, "mirroring") if s not in roles]
         with ThreadPoolExecutor(3) as side_by_side:
             begun = {s: side_by_side.submit(self.copy, next(free)) for s in missing}

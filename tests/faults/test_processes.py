@@ -46,9 +46,12 @@ def worker_between_intent_and_call(console: Console, row: Row) -> None:
 def worker_in_the_call(console: Console, row: Row) -> None:
     """The calls take effect while nobody is there to hear the answer."""
     stuck = ("finishing", "cancelling")
+    jobs = [row.jobs[state] for state in stuck]
+    # Once the daemon goes on, a guest that is asked for its progress first would keep
+    # the call away.
+    wait_until(lambda: console.calls_under_way(*jobs))
     row.freeze_guests(*stuck)
     row.thaw_daemon()
-    jobs = [row.jobs[state] for state in stuck]
     wait_until(lambda: all(console.calls(job)[-1] == "end" for job in jobs))
     console.stack.worker.kill()
     row.thaw()
