@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.lifecycle import WhenReady
+from jobs import actions
+from jobs.lifecycle import State, WhenReady
 from jobs.models import Disk, Host
 from jobs.preflight import CopyRequest, Level
 from lab.guest import GuestDisk
@@ -170,6 +171,21 @@ def a_disk_with_a_strangers_copy(scene: Scene) -> CopyRequest:
 @refused(ROWS, "disk_has_no_job", "it was not started here")
 def a_disk_with_a_strangers_copy_since(scene: Scene) -> CopyRequest:
     return _copy_of_a_stranger(scene)
+
+
+@refused_at_once(ROWS, "libvirt_knows_the_source", "may be wrong about which file")
+def a_disk_after_a_pivot_that_nobody_heard_of(scene: Scene) -> CopyRequest:
+    """To libvirt it is on its source, as after a daemon that was killed in a pivot."""
+    _, disk = scene.guest()
+    _, job = scene.ask(scene.wants(scene.path("first.qcow2"), disk=disk))
+    assert job is not None
+    scene.workers.until(job, State.MIRRORING)
+    actions.perform(actions.PIVOT, job, scene.operator)
+    scene.workers.inbox.clear()
+    scene.host.virsh("blockjob", "mail", "vda", "--abort")
+    scene.workers.until(job, State.LOST)
+    scene.sync()
+    return scene.wants(scene.path("second.qcow2"), disk=scene.disk("mail"))
 
 
 @refused(ROWS, "no_backup_runs", "A backup of mail is running.")
