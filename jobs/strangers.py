@@ -41,14 +41,15 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
         domain_uuid=OuterRef("domain__uuid"),
         disk=OuterRef("target"),
     )
-    over = same_disk.filter(
-        Q(state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at"))
-        | Q(state=State.LOST, libvirt_id=OuterRef("domain__libvirt_id")),
-        destination=OuterRef("mirror"),
+    same_copy = same_disk.filter(destination=OuterRef("mirror"))
+    just_ended = same_copy.filter(
+        state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at")
     )
+    lost = same_copy.filter(state=State.LOST, libvirt_id=OuterRef("domain__libvirt_id"))
     return (
         Disk.objects.filter(pk__in=others, domain__gone_at=None)
-        .exclude(Exists(over))
+        .exclude(Exists(just_ended))
+        .exclude(Exists(lost))
         .annotate(active_job=Subquery(same_disk.active().values("pk")[:1]))
         .select_related("domain__host")
         .order_by("domain__host__name", "domain__name", "target")
