@@ -82,7 +82,7 @@ def _left_by(
             yield _destination(job, Kind.PARTIAL)
         elif job.volume_asked_at:
             yield _Left(Kind.UNCERTAIN, _path_to_be(job), "volume")
-    elif side == Side.UNKNOWN:
+    elif not side.is_known:
         yield from _source(job, Kind.UNCERTAIN)
         yield _destination(job, Kind.UNCERTAIN)
     elif side == Side.DESTINATION:
@@ -259,7 +259,7 @@ def _orphan(leftover: Leftover) -> Iterator[str]:
     if leftover.kind != Leftover.Kind.UNCERTAIN:
         return
     job, domain = leftover.job, leftover.job.domain
-    if domain.running and domain.libvirt_id == job.libvirt_id:
+    if job.is_doubted_in(domain.libvirt_id):
         yield say(
             "libvirt may be wrong about which file %(domain)s runs from since job "
             "%(job)s, until the guest is started anew.",

@@ -94,6 +94,7 @@ def ending_fields(
         fields["consistency"] = job.consistency or Consistency.CRASH
     if new in ENDED:
         fields |= {"ended_at": now, "left_behind": left_behind(job, new, side)}
+        fields["doubted"] = side == Side.DOUBTED
     if new in (State.FAILED, State.LOST):
         fields |= {
             "failure": message,
@@ -123,7 +124,7 @@ def left_behind(job: CopyJob, new: State, side: Side) -> str:
         return ""
     where = {"destination": job.destination, "host": job.host_name}
     sized = {**where, "size": _size(job)}
-    if side == Side.UNKNOWN:
+    if not side.is_known:
         return say(
             "%(source)s and %(destination)s both stay on %(host)s; which of them the "
             "guest used last is not known.",

@@ -45,7 +45,9 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
     just_ended = same_copy.filter(
         state__in=ENDED, ended_at__gte=OuterRef("domain__seen_at")
     )
-    lost = same_copy.filter(state=State.LOST, libvirt_id=OuterRef("domain__libvirt_id"))
+    lost = same_copy.filter(
+        state=State.LOST, doubted=True, libvirt_id=OuterRef("domain__libvirt_id")
+    )
     return (
         Disk.objects.filter(pk__in=others, domain__gone_at=None)
         .exclude(Exists(just_ended))

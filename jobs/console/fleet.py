@@ -29,7 +29,7 @@ from jobs.console.strangers import Stranger, show_strangers
 from jobs.lifecycle import State
 from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host, StoragePool
 from jobs.models.search import mentioning
-from jobs.preflight import why_not_copied
+from jobs.preflight import doubt, why_not_copied
 from jobs.said import say
 from jobs.strangers import foreign_copies
 
@@ -203,6 +203,7 @@ class DiskCard:
     active: CopyJob | None
     ended: list[CopyJob] = field(default_factory=list)
     stranger: Stranger | None = None
+    doubt: str = ""
     why_not: str = ""
 
     @property
@@ -253,6 +254,14 @@ def _card(
         active=mine,
         ended=before,
         stranger=stranger,
+        doubt=next(
+            (
+                doubt(domain.name, job)
+                for job in before
+                if job.is_doubted_in(domain.libvirt_id)
+            ),
+            "",
+        ),
         why_not=copy_why_not(disk, mine),
     )
 

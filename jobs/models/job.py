@@ -31,7 +31,7 @@ DESTINATION_BEGINS = Left("destination", KNOWN_CHARACTERS)
 
 _IN_A_LIST = (
     *("state", "host_name", "domain_name", "disk", "source", "destination"),
-    *("when_ready", "consistent", "synchronous_writes", "libvirt_id"),
+    *("when_ready", "consistent", "synchronous_writes", "libvirt_id", "doubted"),
     *("requested_by_name", "requested_at", "start_at", "queued_at", "started_at"),
     *("ready_at", "ending_at", "ended_at", "adopted_at"),
     *("host__error", "host__last_seen_at"),
@@ -188,6 +188,8 @@ class CopyJob(Told):
     # Evidence of how a mirror ended: libvirt's last event, and its consent to our end.
     last_event = models.CharField(max_length=16, blank=True)
     end_accepted = models.BooleanField(default=False)
+    # Lost while the guest's run went on: libvirt may be wrong about where it runs.
+    doubted = models.BooleanField(default=False)
     # How often in a row the host refused what is to happen when the copy is ready.
     refusals = models.PositiveIntegerField(default=0)
     # What stays on the host's storage after the end, in one sentence.
@@ -312,6 +314,11 @@ class CopyJob(Told):
         """Whether a limit, and nobody else, asked for the copy to be cancelled."""
         by_limit = self.at_limit == AtLimit.CANCEL and bool(self.flagged)
         return by_limit and self.state == State.CANCELLING
+
+    def is_doubted_in(self, run: int | None) -> bool:
+        """Whether libvirt may be wrong, in the guest's run with the numeric id `run`
+        (None: it is off), about which side it is on since this job."""
+        return self.doubted and run is not None and run == self.libvirt_id
 
     @property
     def target_destination(self) -> Destination:

@@ -17,6 +17,7 @@ from jobs.preflight.finding import (
     stops,
     warnings,
 )
+from jobs.preflight.guest import doubt
 from jobs.preflight.judge import (
     examinable,
     not_examined,
@@ -41,6 +42,7 @@ __all__ = [
     "Level",
     "Promise",
     "digest",
+    "doubt",
     "examinable",
     "finding_to_json",
     "findings_from_json",

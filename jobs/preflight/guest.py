@@ -91,17 +91,22 @@ def libvirt_knows_the_source(case: Case) -> Finding | None:
     if job is None:
         return None
     return stop(
-        say(
-            "libvirt may be wrong about which file %(guest)s runs from since the pivot "
-            "of job %(job)s.",
-            guest=case.guest,
-            job=job.pk,
-        ),
+        doubt(case.guest, job),
         say(
             "Find out on the host which file its QEMU has open, as job %(job)s says; "
             "once the guest was started anew, copy again.",
             job=job.pk,
         ),
+    )
+
+
+def doubt(guest: str, job: CopyJob) -> str:
+    """Return what there is to be feared since a job that is doubted."""
+    return say(
+        "libvirt may be wrong about which file %(guest)s runs from since the pivot "
+        "of job %(job)s.",
+        guest=guest,
+        job=job.pk,
     )
 
 

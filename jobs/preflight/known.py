@@ -53,7 +53,7 @@ class Known:
         own = (case.host.pk, case.row.domain.uuid, case.target)
         for job in self._doubtful:
             if (job.host_id, job.domain_uuid, job.disk) == own:
-                return job if job.libvirt_id == case.run else None
+                return job if job.is_doubted_in(case.run) else None
         return None
 
     def jobs(self, case: Case) -> list[CopyJob]:
@@ -88,15 +88,14 @@ class Known:
     @cached_property
     def _doubtful(self) -> list[CopyJob]:
         """The newest first."""
-        uncertain = Leftover.objects.there().filter(kind=Leftover.Kind.UNCERTAIN)
         jobs = CopyJob.objects.filter(
             state=State.LOST,
+            doubted=True,
             host__in={case.host.pk for case in self.cases},
             domain_uuid__in={case.row.domain.uuid for case in self.cases},
             disk__in={case.target for case in self.cases},
-            pk__in=uncertain.values("job"),
         )
-        return list(jobs.only("host", "domain_uuid", "disk", "libvirt_id"))
+        return list(jobs.only("host", "domain_uuid", "disk", "libvirt_id", "doubted"))
 
     @cached_property
     def _jobs(self) -> list[CopyJob]:

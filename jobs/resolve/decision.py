@@ -68,11 +68,19 @@ class Act(StrEnum):
 
 
 class Side(StrEnum):
-    """Which file holds the guest's data once a job has ended."""
+    """Which file holds the guest's data once a job has ended.
+
+    Of a DOUBTED one libvirt may say the wrong thing until the guest is started anew.
+    """
 
     SOURCE = "source"
     DESTINATION = "destination"
     UNKNOWN = "unknown"
+    DOUBTED = "doubted"
+
+    @property
+    def is_known(self) -> bool:
+        return self in (Side.SOURCE, Side.DESTINATION)
 
 
 @dataclass(frozen=True)

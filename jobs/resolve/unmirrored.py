@@ -165,7 +165,7 @@ def unheard_pivot(shown: str) -> Decision:
             "is the destination: name that in the definition (virsh edit), then shut "
             "the guest down from inside and start it."
         ),
-        Side.UNKNOWN,
+        Side.DOUBTED,
     )
 
 

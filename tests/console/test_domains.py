@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, ChainLink, Disk, Domain, Host, StoragePool
+from jobs.models import AuditEntry, ChainLink, CopyJob, Disk, Domain, Host, StoragePool
 from tests.conftest import signed_in
 from tests.console.fleet_rows import add_disk, add_domain, add_job
 from tests.console.rows import queries_of, text_of
@@ -203,6 +203,12 @@ class TestDomain:
         text = self.page(victor, disk.domain)
         assert "/srv/images/elsewhere.qcow2" in text
         assert "next boot" in text
+
+    def test_a_source_that_is_doubted_is_told(self, victor: User, disk: Disk) -> None:
+        add_job(disk, State.LOST, doubted=True, ended_at=timezone.now())
+        assert "may be wrong about which file web" in self.page(victor, disk.domain)
+        CopyJob.objects.update(libvirt_id=0)  # of a run before this one
+        assert "may be wrong" not in self.page(victor, disk.domain)
 
     def test_a_stranger_s_copy_is_foreign(self, victor: User, disk: Disk) -> None:
         Disk.objects.update(mirror="/srv/images/by-hand.qcow2")

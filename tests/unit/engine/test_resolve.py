@@ -341,7 +341,7 @@ def test_a_source_that_libvirt_shows_after_an_unheard_pivot_is_not_believed() ->
     """Killed in the pivot, its daemon takes the mirror for cancelled."""
     decision = resolve(record(S.PIVOTING, intent_age=EVIDENCE_SECONDS), seen())
     assert outcome(decision) == (S.LOST, None)
-    assert decision.side == Side.UNKNOWN
+    assert decision.side == Side.DOUBTED
     assert "touch neither file" in decision.remedy
 
 
@@ -364,7 +364,7 @@ def test_an_ending_is_waited_for(state: State, mirror: Mirror) -> None:
 def test_a_pivot_of_which_qemu_knows_nothing_may_have_taken_place(state: State) -> None:
     decision = resolve(record(state, quiet=True), seen(ENDING))
     assert outcome(decision) == (S.LOST, None)
-    assert decision.side == Side.UNKNOWN
+    assert decision.side == Side.DOUBTED
 
 
 def test_an_abort_of_which_qemu_knows_nothing_took_place() -> None:

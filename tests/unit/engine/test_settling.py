@@ -121,6 +121,12 @@ def test_a_guest_that_stopped_in_a_pivot_may_be_on_either_side(
     assert "no QEMU process" in pivoting.remedy
     assert "which of them the guest used last is not known" in pivoting.left_behind
 
+    # A host that was started anew gives its guests the same numbers again.
+    again = alder.domains[web]
+    again.domain_id, again.state = pivoting.libvirt_id, "running"
+    tasks.sync_host(pivoting.host_id)
+    assert _why_no_copy() == [], "libvirt knows where this run is"
+
 
 def test_libvirt_is_not_believed_after_a_pivot_that_nobody_heard_of(
     pivoting: CopyJob,
