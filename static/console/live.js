@@ -143,6 +143,14 @@
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (detail.successful) heard = Date.now();
   });
+  // A filter's answer may overtake one that was asked for before: that one is old.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt, path } = event.detail.requestConfig;
+    if (elt !== event.detail.target || !elt.matches("[data-live]")) return;
+    if (path === elt.getAttribute("hx-get")) return;
+    event.preventDefault();
+    htmx.trigger(elt, "live");
+  });
   window.setInterval(askAgain, ASK_MS);
   window.setInterval(() => {
     if (stream && Date.now() - streamHeard > SILENCE_MS) broken();
