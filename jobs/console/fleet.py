@@ -203,8 +203,13 @@ class DiskCard:
     active: CopyJob | None
     ended: list[CopyJob] = field(default_factory=list)
     stranger: Stranger | None = None
-    doubt: str = ""
+    doubted: CopyJob | None = None
     why_not: str = ""
+
+    @property
+    def doubt(self) -> str:
+        """What there is to be feared of where the guest runs; mostly ""."""
+        return doubt(self.disk.domain.name, self.doubted) if self.doubted else ""
 
     @property
     def now(self) -> list[CopyJob]:
@@ -217,11 +222,13 @@ def disk_cards(domain: Domain, actor: Actor) -> list[DiskCard]:
     disks = present_disks().filter(domain=domain).prefetch_related("chain")
     pools = list(domain.host.pools.filter(gone_at=None).select_related("host"))
     jobs = CopyJob.objects.filter(domain=domain).for_a_list()
-    active, ended = list(jobs.active()), jobs.recently_ended()[:RECENT_JOBS]
+    active, ended = list(jobs.active()), list(jobs.recently_ended()[:RECENT_JOBS])
+    lost = jobs.filter(doubted=True)
+    doubted = [job for job in lost if job.is_doubted_in(domain.libvirt_id)]
     found = foreign_copies(Q(domain=domain))
     strangers = {each.disk.pk: each for each in show_strangers(found, actor)}
     cards = [
-        _card(domain, disk, pools, active, list(ended), strangers.get(disk.pk))
+        _card(domain, disk, pools, active, ended, doubted, strangers.get(disk.pk))
         for disk in disks
     ]
     return sorted(cards, key=lambda card: card.disk.device in REMOVABLE)
@@ -233,11 +240,15 @@ def _card(
     pools: list[StoragePool],
     active: list[CopyJob],
     ended: list[CopyJob],
+    doubted: list[CopyJob],
     stranger: Stranger | None,
 ) -> DiskCard:
     disk.domain = domain
     mine = next((job for job in active if job.disk == disk.target), None)
-    before = [job for job in ended if job.disk == disk.target]
+    unsure = next((job for job in doubted if job.disk == disk.target), None)
+    why_not = copy_why_not(disk, mine)
+    if unsure:
+        why_not = why_not or say("Not before the guest was started anew.")
     return DiskCard(
         disk=disk,
         chain=[
@@ -252,17 +263,10 @@ def _card(
         ],
         pool=pool_of(disk.source, pools),
         active=mine,
-        ended=before,
+        ended=[job for job in ended if job.disk == disk.target],
         stranger=stranger,
-        doubt=next(
-            (
-                doubt(domain.name, job)
-                for job in before
-                if job.is_doubted_in(domain.libvirt_id)
-            ),
-            "",
-        ),
-        why_not=copy_why_not(disk, mine),
+        doubted=unsure,
+        why_not=why_not,
     )
 
 

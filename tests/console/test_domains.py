@@ -205,10 +205,15 @@ class TestDomain:
         assert "next boot" in text
 
     def test_a_source_that_is_doubted_is_told(self, victor: User, disk: Disk) -> None:
-        add_job(disk, State.LOST, doubted=True, ended_at=timezone.now())
-        assert "may be wrong about which file web" in self.page(victor, disk.domain)
+        job = add_job(disk, State.LOST, doubted=True)  # none of the newest that ended
+        text = self.page(victor, disk.domain)
+        assert "may be wrong about which file web" in text
+        assert reverse("job", args=[job.pk]) in text
+        assert "Not before the guest was started anew." in text
         CopyJob.objects.update(libvirt_id=0)  # of a run before this one
-        assert "may be wrong" not in self.page(victor, disk.domain)
+        text = self.page(victor, disk.domain)
+        assert "may be wrong" not in text
+        assert "Not before" not in text
 
     def test_a_stranger_s_copy_is_foreign(self, victor: User, disk: Disk) -> None:
         Disk.objects.update(mirror="/srv/images/by-hand.qcow2")
