@@ -7,6 +7,7 @@ overwritten by itself; an operator may adopt it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
@@ -59,28 +60,35 @@ def foreign_copies(among: Q = EVERYWHERE) -> QuerySet[Disk]:
 
 
 def note_mirrors(
-    host: Host, seen: Mapping[str, DomainObservation | HypervisorError]
+    host: Host,
+    seen: Mapping[str, DomainObservation | HypervisorError],
+    asked_at: datetime,
 ) -> None:
-    """Write down the block jobs that the domains of `host` show now.
+    """Write down the block jobs that the domains of `host` show; asked at `asked_at`.
 
-    A disk's source and its format are written with them: who adopts a copy has to know
-    where the guest is, and somebody may have pivoted since the last inventory.
+    A disk's source and its format are written with them, and which run of the guest
+    it is: who adopts a copy has to know where the guest is, and since the last
+    inventory somebody may have pivoted, or started the guest.
     """
     told = {
-        (uuid, target): disk
+        (uuid, target): (domain, disk)
         for uuid, domain in seen.items()
         if isinstance(domain, DomainObservation)
         for target, disk in domain.disks.items()
     }
     rows = Disk.objects.filter(domain__host=host, gone_at=None).annotate(
-        uuid=F("domain__uuid")
+        uuid=F("domain__uuid"), run=F("domain__libvirt_id")
     )
     changed = moved = False
-    for row in rows.values_list("pk", "uuid", "target", "source", "mirror"):
-        pk, uuid, target, source, mirror = row
-        now = told.get((uuid, target))
-        if now is None or not _shown(now.mirror):
+    for row in rows.values_list("pk", "uuid", "run", "target", "source", "mirror"):
+        pk, uuid, run, target, source, mirror = row
+        domain, now = told.get((uuid, target), (None, None))
+        if domain is None or now is None or not _shown(now.mirror):
             continue
+        if domain.domain_id not in (run, None):
+            if not _note_run(host, domain, asked_at):
+                continue  # the next look tells
+            changed = True
         if (now.source, _destination(now.mirror)) != (source, mirror):
             Disk.objects.filter(pk=pk).update(
                 source=now.source, format=now.format, **mirror_fields(now.mirror)
@@ -90,6 +98,16 @@ def note_mirrors(
         live.wake_host(host)
     if moved:  # its size and chain are others too
         dispatch.sync_host(host.site.name, host.pk)
+
+
+def _note_run(host: Host, domain: DomainObservation, asked_at: datetime) -> bool:
+    """Write down which run of a guest it is, unless an inventory may know better.
+
+    Return whether it was written.
+    """
+    before = host.domains.filter(uuid=domain.uuid, seen_at__lt=asked_at)
+    run = {"libvirt_id": domain.domain_id, "state": domain.state}
+    return before.update(**run, unaccounted=False) > 0
 
 
 def _shown(mirror: Mirror | None) -> bool:

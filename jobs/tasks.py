@@ -113,13 +113,14 @@ def observe_strangers(host_pk: int) -> None:
 
 
 def _note_mirrors(host: Host, domain_uuids: Collection[str]) -> None:
+    asked_at = timezone.now()
     try:
         with reconcile.connect(host) as hypervisor:
             seen = hypervisor.observe_many(domain_uuids)
     except HypervisorError as error:
         reconcile.note_silence(host, error)
     else:
-        strangers.note_mirrors(host, seen)
+        strangers.note_mirrors(host, seen, asked_at)
         reconcile.note_answer(host)
 
 

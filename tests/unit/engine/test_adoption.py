@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from jobs import actions, preflight, starting, tasks
 from jobs.actions import NotPossible
 from jobs.actor import Actor
 from jobs.hypervisor import Destination
 from jobs.lifecycle import State
-from jobs.models import AuditEntry, CopyJob, Disk, Host
+from jobs.models import AuditEntry, CopyJob, Disk, Domain, Host
 from jobs.models.job import claim_of
 from jobs.preflight import CopyRequest
-from jobs.strangers import foreign_copies
+from jobs.strangers import foreign_copies, note_mirrors
 from tests.fakes import FakeCopy, FakeHypervisor
 from tests.unit.engine.conftest import NEW, settled
 from tests.workers import Workers
@@ -40,6 +41,34 @@ def another(operator: Actor) -> CopyJob:
 def test_it_claims_its_destination(foreign: Disk, operator: Actor) -> None:
     job = actions.adopt(foreign, operator)
     assert job.claim == claim_of(NEW)
+
+
+def test_a_guest_that_was_started_since_the_inventory(
+    alder: FakeHypervisor, web: str, workers: Workers, host: Host, operator: Actor
+) -> None:
+    """It was off by the inventory; an event tells of its copy before the next one."""
+    alder.stop(web)
+    tasks.sync_host(host.pk)
+    run = alder.boot(web)
+    alder.put_copy(web, "vda", FakeCopy(NEW))
+    tasks.observe_domain(host.pk, web, "vda", "ready")
+    disk = foreign_copies().get()
+    assert disk.domain.state == "running"
+    assert actions.stranger_why_not(disk, None, operator) == ""
+    assert actions.adopt(disk, operator).libvirt_id == run
+
+
+def test_an_inventory_that_came_meanwhile_knows_better(
+    alder: FakeHypervisor, web: str, workers: Workers, host: Host
+) -> None:
+    alder.put_copy(web, "vda", FakeCopy(NEW))
+    seen = alder.observe_many([web])
+    asked_at = timezone.now()
+    alder.stop(web)
+    tasks.sync_host(host.pk)
+    note_mirrors(host, seen, asked_at)
+    assert Domain.objects.get(uuid=web).libvirt_id is None
+    assert not foreign_copies().exists()
 
 
 def test_no_start_gets_past_an_adopted_copy(
