@@ -52,6 +52,7 @@ def assert_cost_is_whole(page: Page) -> None:
     cells = page.locator(".deciding .job-progress")
     for width in (360, 800, 1024, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
+        page.reload()  # what is over five seconds old says so in a second line
         for text in cells.all_inner_texts():
             assert "mirrored" in text
         assert cells.evaluate_all(CUT_OFF) == [], width
