@@ -248,7 +248,7 @@ def _card(
     unsure = next((job for job in doubted if job.disk == disk.target), None)
     why_not = copy_why_not(disk, mine)
     if unsure:
-        why_not = why_not or say("Not before the guest was started anew.")
+        why_not = why_not or say("No copy before the guest was started anew.")
     return DiskCard(
         disk=disk,
         chain=[

@@ -209,11 +209,11 @@ class TestDomain:
         text = self.page(victor, disk.domain)
         assert "may be wrong about which file web" in text
         assert reverse("job", args=[job.pk]) in text
-        assert "Not before the guest was started anew." in text
+        assert "No copy before the guest was started anew." in text
         CopyJob.objects.update(libvirt_id=0)  # of a run before this one
         text = self.page(victor, disk.domain)
         assert "may be wrong" not in text
-        assert "Not before" not in text
+        assert "No copy before" not in text
 
     def test_a_stranger_s_copy_is_foreign(self, victor: User, disk: Disk) -> None:
         Disk.objects.update(mirror="/srv/images/by-hand.qcow2")
