@@ -98,6 +98,25 @@ def test_a_copy_is_adopted_where_the_guest_is_by_now(
     assert (left.location, left.kind) == (pivoted, Leftover.Kind.SOURCE)
 
 
+def test_a_copy_on_a_guest_that_was_started_since_the_inventory(
+    make_disk: MakeDisk, workers: Workers, operator: Actor
+) -> None:
+    """An event tells of it before the inventory has heard of the start."""
+    guest, disk = make_disk(writing=False)
+    host = disk.domain.host
+    guest.host.virsh("destroy", guest.name)
+    tasks.sync_host(host.pk)
+    guest.host.virsh("start", guest.name)
+    path = by_virsh(guest)
+    tasks.observe_domain(host.pk, disk.domain.uuid, "vda", "ready")
+    job = actions.adopt(foreign_copies().get(), operator)
+    assert job.destination == path
+    workers.until(job, State.MIRRORING)
+    actions.perform(actions.PIVOT, job, operator)
+    workers.until(job, State.PIVOTED)
+    assert guest.source() == path
+
+
 def test_a_copy_is_adopted_once(
     make_disk: MakeDisk, workers: Workers, operator: Actor
 ) -> None:
