@@ -246,9 +246,7 @@ def _card(
     disk.domain = domain
     mine = next((job for job in active if job.disk == disk.target), None)
     unsure = next((job for job in doubted if job.disk == disk.target), None)
-    why_not = copy_why_not(disk, mine)
-    if unsure:
-        why_not = why_not or say("No copy before the guest was started anew.")
+    not_yet = say("No copy before the guest was started anew.") if unsure else ""
     return DiskCard(
         disk=disk,
         chain=[
@@ -266,7 +264,7 @@ def _card(
         ended=[job for job in ended if job.disk == disk.target],
         stranger=stranger,
         doubted=unsure,
-        why_not=why_not,
+        why_not=copy_why_not(disk, mine) or not_yet,
     )
 
 
